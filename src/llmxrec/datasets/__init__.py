@@ -1,0 +1,1 @@
+"""Datasets: readers, checks, the leave-one-out split, and the bundled demo."""

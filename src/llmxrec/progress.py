@@ -1,0 +1,68 @@
+"""Progress for whoever waits: rate and time left on a terminal, a line now and then in a log, nothing in a test."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[[int], None]
+"""Call it with the number of steps done since the last call."""
+
+_LOG_EVERY_S = 30.0
+
+
+def quiet(_steps: int) -> None:
+    """An `Advance` that shows nothing."""
+
+
+@contextmanager
+def progress(what: str, total: int | None, unit: str = "rows") -> Iterator[Advance]:
+    """Show how far `what` is, with rate and time left, on standard error. `total` may be unknown (None)."""
+    if sys.stderr.isatty():
+        yield from _bar(what, total, unit)
+    else:
+        yield from _lines(what, total, unit)
+
+
+def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.1f} {unit}/s")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+def _lines(what: str, total: int | None, unit: str) -> Iterator[Advance]:
+    start = shown = time.monotonic()
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done, shown
+        done += steps
+        now = time.monotonic()
+        if now - shown < _LOG_EVERY_S:
+            return
+        shown = now
+        rate = done / (now - start)
+        left = "" if total is None else f" of {total:,}, {(total - done) / rate:,.0f} s left"
+        print(f"{what}: {done:,}{left} ({rate:,.1f} {unit}/s)", file=sys.stderr, flush=True)
+
+    yield advance

@@ -1,0 +1,1 @@
+"""Stage 1: recommenders and their ranking metrics."""

@@ -1,0 +1,53 @@
+"""What a recommender is. The conformance suite in `llmxrec.testing` checks every implementation, yours too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from llmxrec.datasets.dataset import Histories
+from llmxrec.progress import Advance, quiet
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+History: TypeAlias = npt.NDArray[np.int32]
+
+
+class Recommender(Protocol):
+    """Scores items for people, from what they did before.
+
+    `name` is the one it is known by in a workspace. `fit` learns from all of `train` and returns itself;
+    `epochs` is how many steps `advance` is told of (0 where the fit is one step).
+    """
+
+    name: str
+    epochs: int
+
+    def fit(self, train: Histories, advance: Advance = quiet) -> Self: ...
+
+    def score(self, users: npt.NDArray[np.int64]) -> Scores:
+        """Score every item for these users of the fitted histories, by their number.
+
+        Returns (len(users), n_items), float32, higher is better; items already seen are not removed here.
+        """
+        ...
+
+    def score_histories(self, histories: Sequence[History]) -> Scores:
+        """Score every item for histories (item numbers, oldest first) that may never have been seen before.
+
+        Returns (len(histories), n_items). An empty history is allowed. This is the what-if: leave an item
+        out of a history, score again, and see what it caused.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write safetensors and JSON files to `folder`, made if absent."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; scores the same as before."""
+        ...

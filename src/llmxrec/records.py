@@ -1,0 +1,142 @@
+"""The frozen types that travel between stages, and nothing else.
+
+A stage is a function from records to records. Whatever a stage needs is in the record it is given, so any
+stage can be rerun, read or replaced alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Task = Literal["explain", "predict"]
+"""What is asked of a generator: `explain` is the paper's I_e (equation 1), `predict` its I_a (equation 5)."""
+
+Status = Literal["ok", "truncated", "refused", "empty", "invalid", "failed"]
+"""How an answer ended. Only `ok` is measured; `failed` (no answer came) is the only one asked again.
+
+truncated: cut by the length limit. refused: the model or its filter declined. empty: no words came back.
+invalid: the answer cannot be read as what was asked for. failed: the server or the line gave up.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The nouns and verbs a prompt needs, and which attributes may be shown to a generator.
+
+    `item_attributes` and `user_attributes` map a column to the label shown, in the order shown.
+    """
+
+    name: str
+    field: str
+    item: str
+    items: str
+    verb: str
+    verb_past: str
+    item_attributes: Mapping[str, str]
+    user_attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that can be recommended. `title` is the display title; attributes hold one or more values."""
+
+    item_id: str
+    title: str
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person, as far as the dataset tells. Empty attributes where it tells nothing."""
+
+    user_id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """`item_id` stands at `rank` (from 1) of the list of `user_id`. Higher scores are better."""
+
+    user_id: str
+    item_id: str
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What a generator is asked, before it becomes words: (u, i, h_u) of the paper's equations 1 and 5.
+
+    `history` runs from the oldest to the newest item and never holds the candidate. `targets` names the
+    attributes to predict (task `predict` only); they are never shown.
+    """
+
+    task: Task
+    user: User
+    history: tuple[Item, ...]
+    candidate: Item
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat, as every chat model takes it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """An instruction and the words it became.
+
+    `key` names the prompt within its run. `dropped` counts the oldest history items left out because the
+    model could not have read them all; `instruction` is what is left. `seed` makes sampling repeatable row by row.
+    """
+
+    key: str
+    instruction: Instruction
+    domain: Domain
+    messages: tuple[Message, ...]
+    dropped: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one prompt, raw. Token counts are None where the generator does not count.
+
+    `detail` says why an answer is not `ok`.
+    """
+
+    key: str
+    text: str
+    status: Status = "ok"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why `item_id` was recommended to `user_id` by `recommender`, in the words of `generator`.
+
+    `prompt` is a digest of all that the generator was shown and asked, so an answer to another question is
+    never taken for this one. `history` counts the items shown, `dropped` those that did not fit.
+    """
+
+    recommender: str
+    generator: str
+    user_id: str
+    item_id: str
+    rank: int
+    text: str
+    status: Status
+    prompt: str
+    history: int
+    dropped: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    detail: str | None = None

@@ -1,0 +1,1 @@
+"""Conformance suites for anyone's recommender and generator."""
