@@ -1,9 +1,9 @@
 """What can go wrong, in the user's words.
 
-    LLMXRecError
-    ├── InputError       what the user gave breaks a rule        exit code 2
-    │   └── MissingExtra an optional part is not installed       exit code 2
-    └── WorkError        the work itself failed                  exit code 1
+LLMXRecError
+├── InputError       what the user gave breaks a rule        exit code 2
+│   └── MissingExtra an optional part is not installed       exit code 2
+└── WorkError        the work itself failed                  exit code 1
 """
 
 from __future__ import annotations

@@ -84,7 +84,9 @@ class Dataset:
         rows = zip(*values, strict=True) if columns else ((),) * self.items.height
         return [
             Item(item_id, title, _attributes(columns, row))
-            for item_id, title, row in zip(self.items["item_id"].to_list(), self.items["title"].to_list(), rows, strict=True)
+            for item_id, title, row in zip(
+                self.items["item_id"].to_list(), self.items["title"].to_list(), rows, strict=True
+            )
         ]
 
     def user_records(self, user_ids: list[str]) -> list[User]:

@@ -55,7 +55,9 @@ def _domain(content: dict[str, Any], file: str) -> Domain:
         table = content.get(key, {})
         if not isinstance(table, dict) or not all(_is_label(label) for label in table.values()):
             raise InputError(
-                f"a domain's '{key}' maps columns to labels of letters, digits, spaces, '-' and '_'", value=table, file=file
+                f"a domain's '{key}' maps columns to labels of letters, digits, spaces, '-' and '_'",
+                value=table,
+                file=file,
             )
     return Domain(**{key: content.get(key, {}) for key in (*_WORDS, *_TABLES)})
 
