@@ -1,0 +1,104 @@
+"""From a dataset to instructions: whose history is shown, how much of it, and which side information."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+
+from llmxrec.datasets.dataset import Dataset, Histories
+from llmxrec.lookup import closest
+from llmxrec.records import Instruction, Item, Task, User
+from llmxrec.settings import Settings
+
+V = TypeVar("V")
+
+
+class PromptSettings(Settings):
+    """What a prompt shows, and in which template."""
+
+    template: str = "default"
+    """`default`, `paper`, or the path of a text file."""
+    history: Annotated[int, Field(ge=0)] = 20
+    """The newest items shown, at most. The paper shows up to 50 on ML-100k and 10 on MIND and Steam."""
+    item_attributes: tuple[str, ...] | None = None
+    """Side information shown of each item, by column; None: all that the domain lists; (): none."""
+    user_attributes: tuple[str, ...] | None = None
+    """What is shown of the person, by column; None: all that the domain lists; (): nothing."""
+    reasoning: bool = True
+    """Chain of thought: ask the generator to reason first."""
+    max_words: Annotated[int, Field(ge=1)] = 75
+    """The length that an explanation is asked to keep, in words (the paper's 75)."""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """Makes the instructions for the rows of a dataset.
+
+    `histories` is what may be shown: what the recommender knew. Items and people are cut down once to the side
+    information that is shown, so an instruction holds what the generator is told, and no more.
+    """
+
+    histories: Histories
+    items: Sequence[Item]
+    item_rows: Mapping[str, int]
+    users: Mapping[str, User]
+    user_rows: Mapping[str, int]
+    length: int
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, histories: Histories, settings: PromptSettings, user_ids: Iterable[str]
+    ) -> Instructions:
+        """For these users of `dataset`. Raises InputError for an attribute that the domain does not list."""
+        domain = dataset.domain
+        item_attributes = _shown("item attribute", settings.item_attributes, domain.item_attributes)
+        user_attributes = _shown("user attribute", settings.user_attributes, domain.user_attributes)
+        wanted = list(dict.fromkeys(user_ids))
+        numbers = {user: number for number, user in enumerate(histories.users.to_list())}
+        return cls(
+            histories=histories,
+            items=[
+                replace(item, attributes={k: v for k, v in item.attributes.items() if k in item_attributes})
+                for item in dataset.item_records
+            ],
+            item_rows={item: number for number, item in enumerate(histories.items.to_list())},
+            users={
+                user.user_id: replace(
+                    user, attributes={k: user.attributes[k] for k in user_attributes if k in user.attributes}
+                )
+                for user in dataset.user_records(wanted)
+            },
+            user_rows={user: numbers[user] for user in wanted if user in numbers},
+            length=settings.history,
+        )
+
+    def make(self, task: Task, user_id: str, item_id: str, targets: tuple[str, ...] = ()) -> Instruction:
+        """What to ask about recommending `item_id` to `user_id`. Both are of the dataset.
+
+        The history is the newest items before the recommendation, without the candidate itself. The attributes in
+        `targets` are what is to be predicted, so they are not shown of the person or the candidate.
+        """
+        candidate = self.items[self.item_rows[item_id]]
+        user = self.users[user_id]
+        numbers = self.histories.of(self.user_rows[user_id]) if user_id in self.user_rows else ()
+        known = [self.items[number] for number in numbers if number != self.item_rows[item_id]]
+        if targets:
+            user = replace(user, attributes=_without(user.attributes, targets))
+            candidate = replace(candidate, attributes=_without(candidate.attributes, targets))
+        return Instruction(
+            task, user, tuple(known[len(known) - self.length :] if self.length else ()), candidate, targets
+        )
+
+
+def _shown(kind: str, wanted: tuple[str, ...] | None, listed: Mapping[str, str]) -> tuple[str, ...]:
+    for name in wanted or ():
+        if name not in listed:
+            raise closest(kind, name, listed)
+    return tuple(listed) if wanted is None else wanted
+
+
+def _without(attributes: Mapping[str, V], names: tuple[str, ...]) -> dict[str, V]:
+    return {key: value for key, value in attributes.items() if key not in names}

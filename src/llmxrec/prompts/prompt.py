@@ -1,0 +1,53 @@
+"""From an instruction to the prompt that a model can read: rendered, and shortened until it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from llmxrec.errors import InputError
+from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.prompts.template import Template
+from llmxrec.records import Domain, Instruction, Message, Prompt
+
+
+def make_prompt(
+    key: str,
+    instruction: Instruction,
+    template: Template,
+    domain: Domain,
+    settings: PromptSettings,
+    *,
+    room: int | None = None,
+    count_tokens: Callable[[Sequence[Message]], int] | None = None,
+    seed: int = 0,
+) -> Prompt:
+    """Render `instruction`; where it takes more than `room` tokens, drop the oldest history until it fits.
+
+    `room` None: there is no limit, and nothing is counted. Raises InputError where it does not fit even without
+    any history.
+    """
+
+    def with_dropped(count: int) -> Prompt:
+        shown = replace(instruction, history=instruction.history[count:])
+        messages = template.render(shown, domain, reasoning=settings.reasoning, max_words=settings.max_words)
+        return Prompt(key, shown, domain, messages, dropped=count, seed=seed)
+
+    prompt = with_dropped(0)
+    if room is None or count_tokens is None or count_tokens(prompt.messages) <= room:
+        return prompt
+    shortest = with_dropped(len(instruction.history))
+    if (needed := count_tokens(shortest.messages)) > room:
+        raise InputError(
+            f"a prompt fits the model: without any history it takes {needed} tokens, and there is room for {room}",
+            cure="allow a larger context, fewer tokens for the answer, or use a shorter template",
+        )
+    # The fewest items to drop lies in (too_few, enough]: more dropped is never longer.
+    too_few, enough = 0, len(instruction.history)
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if count_tokens(with_dropped(middle).messages) <= room:
+            enough = middle
+        else:
+            too_few = middle
+    return with_dropped(enough)

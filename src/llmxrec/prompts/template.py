@@ -1,0 +1,190 @@
+"""Templates: text files that turn an instruction into messages, and messages back into the instruction.
+
+A template has sections, each a paragraph. Section names say what stands in them; their order in the file is the
+order in the prompt:
+
+    [system]     a message of its own, before the rest
+    [task]       who answers, and to what end
+    [history]    {history}: a numbered line per item, oldest first; left out where there is none
+    [profile]    {profile}: what is known of the person; left out where nothing is
+    [reasoning]  chain of thought; left out when switched off
+    [candidate]  {candidate}: the line of the recommended item
+    [explain]    what is asked for, task `explain` (the paper's I_e)
+    [predict]    what is asked for, task `predict` (I_a); {targets}: the attributes to infer
+
+Every section may use {field} {item} {items} {verb} {verb_past} of the domain, and {max_words}. Lines that begin with #
+are notes. Text from data is only ever put into a template, never read as one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Formatter
+
+from llmxrec.errors import InputError
+from llmxrec.lookup import closest
+from llmxrec.prompts.lines import read_item, read_list, read_user, write_item, write_list, write_user
+from llmxrec.records import Domain, Instruction, Item, Message, Task, User
+
+BUNDLED = ("default", "paper")
+
+_OWN_VARIABLE = {"history": "history", "profile": "profile", "candidate": "candidate", "predict": "targets"}
+_SECTIONS = ("system", "task", "history", "profile", "reasoning", "candidate", "explain", "predict")
+_REQUIRED = ("history", "candidate", "explain")
+_DOMAIN_WORDS = ("field", "item", "items", "verb", "verb_past")
+_HEADER = re.compile(r"\[(\w+)\]")
+_HISTORY_LINE = re.compile(r"\d+\. (.*)")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template's sections, in the order of the file. See the module for what they mean."""
+
+    name: str
+    sections: dict[str, str]
+
+    def render(
+        self, instruction: Instruction, domain: Domain, *, reasoning: bool = True, max_words: int = 75
+    ) -> tuple[Message, ...]:
+        """The messages that ask `instruction` (equations 1 and 5 of the paper). All that it holds is shown.
+
+        `reasoning` switches chain of thought; `max_words` is the length the answer is asked to keep.
+        """
+        own = {
+            "history": "\n".join(
+                f"{number}. {write_item(item, domain.item_attributes)}"
+                for number, item in enumerate(instruction.history, 1)
+            ),
+            "profile": write_user(instruction.user.attributes, domain.user_attributes),
+            "candidate": write_item(instruction.candidate, domain.item_attributes),
+            "targets": write_list(instruction.targets),
+        }
+        words = {**_words(domain, max_words), **own}
+        shown = {
+            section: text.format_map(words)
+            for section, text in self.sections.items()
+            if self._is_shown(section, instruction.task, reasoning, own)
+        }
+        system = shown.pop("system", None)
+        user = Message("user", "\n\n".join(shown.values()))
+        return (Message("system", system), user) if system else (user,)
+
+    def parse(self, messages: tuple[Message, ...], domain: Domain, *, max_words: int = 75) -> Instruction:
+        """The instruction that `render` made these messages of, without ids. Raises InputError for others."""
+        blocks = [block for message in messages for block in message.content.split("\n\n")]
+        found: dict[str, str] = {}
+        position = 0
+        for section, text in self._in_order():
+            if position < len(blocks) and (match := _pattern(text, domain, max_words).fullmatch(blocks[position])):
+                found[section] = match[1] if match.re.groups else ""
+                position += 1
+        if position < len(blocks) or "candidate" not in found or ("explain" in found) == ("predict" in found):
+            raise InputError(f"this prompt was not made with template '{self.name}'", value="\n\n".join(blocks))
+        task: Task = "predict" if "predict" in found else "explain"
+        labels = domain.item_attributes
+        return Instruction(
+            task=task,
+            user=User("", read_user(found["profile"], domain.user_attributes) if "profile" in found else {}),
+            history=tuple(_history(found.get("history", ""), domain)),
+            candidate=read_item(found["candidate"], labels),
+            targets=read_list(found["predict"]) if task == "predict" else (),
+        )
+
+    def _in_order(self) -> list[tuple[str, str]]:
+        """The sections as they stand in the messages: the system's before all others."""
+        return sorted(self.sections.items(), key=lambda section: section[0] != "system")
+
+    def _is_shown(self, section: str, task: Task, reasoning: bool, own: dict[str, str]) -> bool:
+        if section in ("explain", "predict"):
+            return section == task
+        if section in ("history", "profile"):
+            return own[section] != ""
+        return section != "reasoning" or reasoning
+
+
+def load_template(name_or_file: str | Path) -> Template:
+    """The bundled template of that name, or the one in that text file.
+
+    Raises InputError for an unknown name, section or variable, naming it.
+    """
+    text = str(name_or_file)
+    if text in BUNDLED:
+        content = resources.files("llmxrec.prompts").joinpath("templates", f"{text}.txt").read_text(encoding="utf-8")
+        return read_template(text, content)
+    if not text.endswith(".txt"):
+        raise closest("template", text, [*BUNDLED, "FILE.txt"])
+    try:
+        return read_template(Path(text).stem, Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"a template is a UTF-8 text file: {error}", value=text) from None
+
+
+def read_template(name: str, content: str) -> Template:
+    """The template that `content` spells."""
+    sections: dict[str, str] = {}
+    current = ""
+    for line in content.splitlines():
+        if header := _HEADER.fullmatch(line.strip()):
+            current = header[1]
+            if current not in _SECTIONS:
+                raise closest(f"section of template '{name}'", current, _SECTIONS)
+            if current in sections:
+                raise InputError(f"a section of template '{name}' stands once", value=current)
+            sections[current] = ""
+        elif not line.startswith("#"):
+            if not current and line.strip():
+                raise InputError(f"template '{name}' begins with a [section]", value=line)
+            if current:
+                sections[current] += line.rstrip() + "\n"
+    sections = {section: text.strip() for section, text in sections.items()}
+    for section in _REQUIRED:
+        if section not in sections:
+            raise InputError(f"template '{name}' has a section [{section}]", cure="add it")
+    for section, text in sections.items():
+        _check_section(name, section, text)
+    return Template(name, sections)
+
+
+def _check_section(name: str, section: str, text: str) -> None:
+    own = _OWN_VARIABLE.get(section)
+    place = f"section [{section}] of template '{name}'"
+    if not text or "\n\n" in text:
+        raise InputError(f"{place} is one paragraph, without empty lines in it", cure="join or delete them")
+    try:
+        used = [variable for _, variable, form, conversion in Formatter().parse(text) if variable is not None]
+        plain = all(not form and not conversion for _, _, form, conversion in Formatter().parse(text))
+    except ValueError as error:
+        raise InputError(f"{place}: {error}", cure="write {{ and }} for braces that stand for themselves") from None
+    known = [*_DOMAIN_WORDS, "max_words", *([own] if own else [])]
+    for variable in used:
+        if variable not in known:
+            raise closest(f"variable in {place}", "{" + variable + "}", ["{" + word + "}" for word in known])
+    if not plain:
+        raise InputError(f"variables in {place} stand alone in their braces", cure="write {item}, not {item:>9}")
+    if own and used.count(own) != 1:
+        raise InputError(f"{place} holds {{{own}}} once", value=used.count(own))
+
+
+def _words(domain: Domain, max_words: int) -> dict[str, str]:
+    return {word: getattr(domain, word) for word in _DOMAIN_WORDS} | {"max_words": str(max_words)}
+
+
+def _pattern(text: str, domain: Domain, max_words: int) -> re.Pattern[str]:
+    """What a rendered section looks like; its own variable is the one group."""
+    words = _words(domain, max_words)
+    pattern = ""
+    for literal, variable, _, _ in Formatter().parse(text):
+        pattern += re.escape(literal)
+        if variable in words:
+            pattern += re.escape(words[variable])
+        elif variable is not None:
+            pattern += r"(\d+\. .*(?:\n\d+\. .*)*)" if variable == "history" else "(.+)"
+    return re.compile(pattern)
+
+
+def _history(text: str, domain: Domain) -> list[Item]:
+    lines = [_HISTORY_LINE.fullmatch(line) for line in text.split("\n")] if text else []
+    return [read_item(line[1], domain.item_attributes) for line in lines if line]

@@ -1,0 +1,110 @@
+"""Where each thing lies in a workspace, the folder of one experiment, and its manifest."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from llmxrec.errors import InputError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of a workspace. Nothing is made before something is written."""
+
+    path: Path
+
+    @property
+    def dataset(self) -> Path:
+        return self.path / "dataset"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "workspace.toml"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.md"
+
+    def model(self, recommender: str) -> Path:
+        return self.path / "models" / safe_name(recommender)
+
+    def recommendations(self, recommender: str) -> Path:
+        return self.path / "recommendations" / f"{safe_name(recommender)}.parquet"
+
+    def explanations(self, recommender: str, generator: str) -> Path:
+        return self.path / "explanations" / safe_name(recommender) / f"{safe_name(generator)}.jsonl"
+
+    def recommenders(self) -> list[str]:
+        """The recommenders whose recommendations lie here, by name."""
+        return sorted(file.stem for file in self.path.glob("recommendations/*.parquet"))
+
+    def generators(self, recommender: str) -> list[str]:
+        """The names under which explanations of `recommender` lie here."""
+        return sorted(file.stem for file in self.path.glob(f"explanations/{safe_name(recommender)}/*.jsonl"))
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What `note` wrote; empty where there is no manifest. Raises InputError for one that is not TOML."""
+        if not self.manifest.exists():
+            return {}
+        try:
+            return tomllib.loads(self.manifest.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"a manifest is TOML: {error}", file=self.manifest) from None
+
+    def note(self, *keys: str, **content: Any) -> None:
+        """Set the table at `keys` of the manifest to `content`; None values are left out."""
+        manifest = self.read_manifest()
+        manifest["versions"] = _versions()
+        table = manifest
+        for key in keys[:-1]:
+            table = table.setdefault(key, {})
+        table[keys[-1]] = _without_none(content)
+        with atomic(self.manifest) as file:
+            file.write_text(tomli_w.dumps(manifest), encoding="utf-8")
+
+
+def safe_name(name: str) -> str:
+    """`name`, if it can be a file's name anywhere. Raises InputError otherwise."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise InputError(
+            "a name starts with a letter or digit and goes on with those and . _ @ + - only (100 at most)", value=name
+        )
+    return name
+
+
+@contextmanager
+def atomic(target: Path) -> Iterator[Path]:
+    """A path to write instead of `target`; it takes its place only when whole, so a kill leaves the old or the new."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        yield draft
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    return {"llmxrec": metadata.version("llmxrec"), "python": platform.python_version()}
+
+
+def _without_none(content: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in content.items()
+        if value is not None
+    }
