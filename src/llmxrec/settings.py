@@ -1,60 +1,84 @@
-"""Typed settings: frozen, unknown keys refused, wrong values told in one line."""
+"""What may be set: frozen models that refuse what they do not know, and their errors in one line."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
 
+M = TypeVar("M", bound=BaseModel)
+
 
 class Settings(BaseModel):
-    """The base of all settings. Fields say their unit and range beneath them."""
+    """The base of every table of settings: frozen, unknown names refused, `"5"` is not 5 and `nan` is no number.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    The docstring beneath a field says its unit; it becomes the field's description.
+    """
 
-    @classmethod
-    def of(cls, content: Mapping[str, Any], what: str) -> Self:
-        """The settings that `content` spells. Raises InputError in one line, naming `what` and the key."""
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise one_line(error, what, cls) from None
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def check(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """`values`, as a TOML or JSON file gives them, as a `model`: a list will do for a tuple, a string for a path.
+
+    Raises InputError in the words of `one_line`.
+    """
+    try:
+        return model.model_validate_json(json.dumps(dict(values), default=str))
+    except ValidationError as error:
+        raise one_line(error, what, model) from None
 
 
 def one_line(error: ValidationError, what: str, model: type[BaseModel]) -> InputError:
-    """The first fault of `error` as an InputError, with "did you mean" for an unknown key."""
-    fault = error.errors()[0]
-    path = [str(part) for part in fault["loc"]]
-    key = ".".join(path) or "content"
-    if fault["type"] == "extra_forbidden":
-        return closest(f"key of {what}", key, _known(model, path))
-    if fault["type"] == "missing":
-        return InputError(f"{what}: '{key}' is missing", cure="add it")
-    rule = fault["msg"].removeprefix("Value error, ")
-    return InputError(f"{what}: '{key}': {rule[:1].lower()}{rule[1:]}", value=fault["input"])
+    """Pydantic's complaint about the settings of `what` as one line: a misspelt name first, else the first fault.
+
+    >>> class Oven(Settings):
+    ...     degrees: int = 180
+    >>> try:
+    ...     Oven(degree=200)
+    ... except ValidationError as error:
+    ...     print(one_line(error, "oven", Oven))
+    unknown setting of oven 'degree'; did you mean 'degrees'? Known: degrees
+    """
+    problems = error.errors(include_url=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    *table, name = [str(part) for part in problem["loc"]] or [""]
+    path = ".".join([*table, name])
+    holder = _model_at(model, table)
+    if problem["type"] == "extra_forbidden":
+        where = f"{what}, table {'.'.join(table)}" if table else what
+        if not holder.model_fields:
+            return InputError(f"{where} takes no settings", value=name, cure="leave it out")
+        return closest(f"setting of {where}", name, holder.model_fields)
+    if problem["type"] == "missing":
+        return InputError(f"{what} needs the setting {path!r}")
+    message = problem["msg"].removeprefix("Value error, ")
+    if message.startswith("Input should"):
+        message = f"{path} of {what}" + message.removeprefix("Input")
+    elif path:
+        message = f"{path} of {what}: {message}"
+    field = holder.model_fields.get(name)
+    known_default = field is not None and not field.is_required() and field.default_factory is None
+    cure = f"leave it out for {field.default!r}" if field is not None and known_default else ""
+    return InputError(message, value=problem["input"], cure=cure)
 
 
-def _known(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The dotted keys that stand beside the last one of `path`."""
-    prefix = ""
-    for part in path[:-1]:
-        field = model.model_fields.get(part)
-        inner = (
-            next((t for t in (field.annotation, *_inner(field.annotation)) if _is_model(t)), None) if field else None
-        )
-        prefix += f"{part}."
-        if inner is not None:
-            model = inner
-    return [prefix + name for name in model.model_fields]
+def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """The model whose table stands at `path`; keys of dictionaries and places in lists are passed over."""
+    for part in path:
+        if part in model.model_fields:
+            model = _inner(model.model_fields[part].annotation) or model
+    return model
 
 
-def _inner(annotation: Any) -> tuple[Any, ...]:
-    return getattr(annotation, "__args__", ())
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := _inner(argument))), None)

@@ -71,7 +71,7 @@ class Workspace:
         table = manifest
         for key in keys[:-1]:
             table = table.setdefault(key, {})
-        table[keys[-1]] = _without_none(content)
+        table[keys[-1]] = _plain(content)
         with atomic(self.manifest) as file:
             file.write_text(tomli_w.dumps(manifest), encoding="utf-8")
 
@@ -101,10 +101,8 @@ def _versions() -> dict[str, str]:
     return {"llmxrec": metadata.version("llmxrec"), "python": platform.python_version()}
 
 
-def _without_none(content: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML has no null."""
-    return {
-        key: _without_none(value) if isinstance(value, Mapping) else value
-        for key, value in content.items()
-        if value is not None
-    }
+def _plain(value: Any) -> Any:
+    """`value` without None, which TOML does not have."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -16,12 +16,13 @@ from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.prompt import make_prompt
 from llmxrec.prompts.template import load_template
 from llmxrec.records import Instruction, Item, Message
+from llmxrec.settings import check
 
 
 def make(**settings: object) -> Instructions:
     dataset = small_dataset()
     histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
-    return Instructions.of(dataset, histories, PromptSettings.of(settings, "prompt"), ["anna", "bob", "cleo"])
+    return Instructions.of(dataset, histories, check(PromptSettings, settings, "prompt"), ["anna", "bob", "cleo"])
 
 
 def titles(instruction: Instruction) -> list[str]:
@@ -61,8 +62,8 @@ def test_what_is_to_be_predicted_is_not_shown() -> None:
     [
         ({"item_attributes": ["genre"]}, "unknown item attribute 'genre'; did you mean 'genres'"),
         ({"user_attributes": ["zip"]}, "unknown user attribute 'zip'"),
-        ({"history": -1}, "prompt: 'history': input should be greater than or equal to 0; found -1"),
-        ({"histroy": 3}, "unknown key of prompt 'histroy'; did you mean 'history'"),
+        ({"history": -1}, "history of prompt should be greater than or equal to 0; found -1"),
+        ({"histroy": 3}, "unknown setting of prompt 'histroy'; did you mean 'history'"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(settings: dict[str, object], error: str) -> None:

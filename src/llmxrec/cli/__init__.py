@@ -1,1 +1,44 @@
-"""The command line: one command per stage."""
+"""The command line: one command per stage. What a command needs is loaded when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from llmxrec import __version__
+from llmxrec.cli.console import Reporting
+
+app = typer.Typer(
+    cls=Reporting,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Tell people why something was recommended to them, in words that can be checked.",
+    epilog="First time here? Run: llmxrec demo",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llmxrec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The `llmxrec` command."""
+    app()
+
+
+from llmxrec.cli import data, explanations, runs  # noqa: E402 - they add their commands to the app
+
+__all__ = ["app", "data", "explanations", "main", "runs"]

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
@@ -34,7 +35,7 @@ def one_line(text: str) -> str:
 
 def write_item(item: Item, labels: Mapping[str, str]) -> str:
     """The line of `item`. `labels` maps attributes to what they are called; those without a label are left out."""
-    return "; ".join([_quote(item.title), *_write_attributes(item.attributes, labels)])
+    return _item_line(item.title, tuple(item.attributes.items()), tuple(labels.items()))
 
 
 def read_item(line: str, labels: Mapping[str, str]) -> Item:
@@ -48,7 +49,8 @@ def read_item(line: str, labels: Mapping[str, str]) -> Item:
 
 def write_user(attributes: Mapping[str, str], labels: Mapping[str, str]) -> str:
     """The line of a user's attributes; empty where there are none to show."""
-    return "; ".join(_write_attributes({key: (value,) for key, value in attributes.items()}, labels))
+    values = {key: (value,) for key, value in attributes.items()}
+    return "; ".join(_write_attributes(values, labels.items()))
 
 
 def read_user(line: str, labels: Mapping[str, str]) -> dict[str, str]:
@@ -69,9 +71,17 @@ def read_list(text: str) -> tuple[str, ...]:
     return values
 
 
-def _write_attributes(attributes: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) -> list[str]:
+# A history of 20 items is 20 lines, and each item stands in many histories: written once, kept for the next.
+@lru_cache(maxsize=1 << 16)
+def _item_line(
+    title: str, attributes: tuple[tuple[str, tuple[str, ...]], ...], labels: tuple[tuple[str, str], ...]
+) -> str:
+    return "; ".join([_quote(title), *_write_attributes(dict(attributes), labels)])
+
+
+def _write_attributes(attributes: Mapping[str, tuple[str, ...]], labels: Iterable[tuple[str, str]]) -> list[str]:
     parts = []
-    for key, label in labels.items():
+    for key, label in labels:
         values = tuple(v for v in map(one_line, attributes.get(key, ())) if v)
         if values:
             parts.append(f"{label}: {write_list(values)}")

@@ -1,7 +1,7 @@
 """The prompts that the paper's authors released, read back into records.
 
-Their repository stores each answer beside the prompt it was given to: "The history films watched by the customer
-are:", numbered titles, an attribute sentence or two under each, a paragraph with profile and request, the candidate,
+Their repository stores each answer beside the prompt it was given to: a line that names the kind of items,
+numbered titles, an attribute sentence or two under each, a paragraph with profile and request, the candidate,
 and the limits of the answer. Nothing of theirs is kept here but the layout of their sentences.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
+from llmxrec.prompts.lines import one_line
 from llmxrec.records import Domain, Instruction, Item, User
 
 _DOMAINS = {"films": "movies", "news": "news", "games": "games"}
@@ -37,7 +38,7 @@ _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 def parse_released(text: str) -> tuple[Instruction, Domain]:
     """The instruction of a released explanation prompt, without ids, and the domain it is of.
 
-    Escapes that were left in the titles as letters (a backslash, u2122) become the signs they stand for. Raises
+    Titles become one line, and escapes left in them as letters (a backslash, u2122) the signs they stand for. Raises
     InputError for any other text.
     """
     history = _HISTORY.search(text)
@@ -51,7 +52,7 @@ def parse_released(text: str) -> tuple[Instruction, Domain]:
         task="explain",
         user=User("", user),
         history=tuple(_items(history[2].split("\n"))),
-        candidate=Item("", unescape(title.removesuffix(".")), _attributes(attributes)),
+        candidate=Item("", one_line(unescape(title.removesuffix("."))), _attributes(attributes)),
     )
     return instruction, load_released_domain(_DOMAINS[history[1]])
 
@@ -80,7 +81,7 @@ def _items(lines: list[str]) -> Iterator[Item]:
         raise InputError("a released history begins with '1: TITLE'", value=lines[0])
     ends = [row for row, _ in starts[1:]] + [len(lines)]
     for (start, title), end in zip(starts, ends, strict=True):
-        yield Item("", unescape(title), _attributes(lines[start + 1 : end]))
+        yield Item("", one_line(unescape(title)), _attributes(lines[start + 1 : end]))
 
 
 def _attributes(lines: list[str]) -> dict[str, tuple[str, ...]]:

@@ -1,1 +1,42 @@
-"""Stage 1: recommenders and their ranking metrics."""
+"""Stage 1: recommenders, the lists they recommend, and ranking metrics.
+
+Recommendations made elsewhere need no class here: a table of user_id, item_id, rank and score takes this stage's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmxrec.lookup import resolve
+
+if TYPE_CHECKING:
+    from llmxrec.recommenders.protocol import Recommender
+
+RECOMMENDERS = {
+    "bpr": "llmxrec.recommenders.bpr:BPR",
+    "ease": "llmxrec.recommenders.ease:EASE",
+    "popularity": "llmxrec.recommenders.popularity:Popularity",
+}
+"""Every recommender by name. A class named here holds its model of settings in `settings_type`."""
+
+
+def make_recommender(name: str, settings: Mapping[str, Any] | None = None, seed: int = 1) -> Recommender:
+    """The recommender called `name`, not fitted yet; `seed` is for those that draw. Raises InputError for an unknown name or setting."""
+    from llmxrec.settings import check
+
+    recommender = resolve("recommender", name, RECOMMENDERS)
+    values = dict(settings or {})
+    if "seed" in recommender.settings_type.model_fields:
+        values.setdefault("seed", seed)
+    made: Recommender = recommender(check(recommender.settings_type, values, f"recommender {name}"))
+    return made
+
+
+def load_recommender(folder: Path) -> Recommender:
+    """The fitted recommender saved in `folder`, whichever of RECOMMENDERS it is. Raises InputError where it is none."""
+    from llmxrec.recommenders.storage import read_name
+
+    loaded: Recommender = resolve("recommender", read_name(folder), RECOMMENDERS).load(folder)
+    return loaded

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from llmxrec.datasets.dataset import Histories
 from llmxrec.progress import Advance, quiet
+from llmxrec.settings import Settings
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 History: TypeAlias = npt.NDArray[np.int32]
@@ -25,6 +26,11 @@ class Recommender(Protocol):
 
     name: str
     epochs: int
+
+    @property
+    def settings(self) -> Settings:
+        """All that decides what a fit learns, seeds included."""
+        ...
 
     def fit(self, train: Histories, advance: Advance = quiet) -> Self: ...
 
@@ -49,5 +55,5 @@ class Recommender(Protocol):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; scores the same as before."""
+        """Read what `save` wrote: histories score the same as before."""
         ...

@@ -59,6 +59,8 @@ def _domain(content: dict[str, Any], file: str) -> Domain:
                 value=table,
                 file=file,
             )
+        if len(set(table.values())) < len(table):
+            raise InputError(f"a domain's '{key}' gives each column its own label", value=table, file=file)
     return Domain(**{key: content.get(key, {}) for key in (*_WORDS, *_TABLES)})
 
 

@@ -1,0 +1,39 @@
+# make demo    the main job, offline, on the bundled data
+# make test    the tests
+# make check   format, lint, types, and the direction of imports
+# make lock    pin what the tests install, anew
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)/.base
+	$(BIN)/llmxrec demo demo-workspace
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,openai,dev]'
+	touch $@ $(VENV)/.base
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+lock: $(VENV)/.dev
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^llmxrec' > constraints.txt
+
+clean:
+	rm -rf $(VENV) demo-workspace

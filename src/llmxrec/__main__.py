@@ -1,0 +1,5 @@
+"""`python -m llmxrec` is `llmxrec`."""
+
+from llmxrec.cli import main
+
+main()

@@ -1,0 +1,75 @@
+"""What every command does the same way: errors in one line, exit codes, text from elsewhere made harmless."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from llmxrec.errors import InputError, LLMXRecError
+
+
+class Reporting(TyperGroup):
+    """Ends a command that raises with one line and its exit code: 1 the work failed, 2 the input was wrong."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LLMXRecError as error:
+            typer.echo(f"error: {printable(str(error))}", err=True)
+            raise typer.Exit(2 if isinstance(error, InputError) else 1) from None
+        except KeyboardInterrupt:
+            typer.echo("stopped; what was done is kept, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+
+
+def printable(text: str) -> str:
+    """`text` from data or a model without what could steer a terminal: escapes and other control signs."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+
+
+def say(text: str) -> None:
+    """A line for the user."""
+    typer.echo(printable(text))
+
+
+def say_next(*words: object) -> None:
+    """The next command to run, ready to be pasted."""
+    typer.echo(f"next: {shlex.join(['llmxrec', *map(str, words)])}")
+
+
+def wrote(path: Path) -> None:
+    """What was written, and where."""
+    typer.echo(f"wrote {path}")
+
+
+def pairs(option: str, given: list[str]) -> dict[str, str]:
+    """Options of the form KEY=VALUE, as a table."""
+    out = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key or not value:
+            raise InputError(f"{option} takes KEY=VALUE", value=text)
+        out[key] = value
+    return out
+
+
+def numbers_or_words(table: dict[str, str]) -> dict[str, Any]:
+    """Values as a recipe would have them: 20 is a number, true is true, all else is words."""
+    import json
+
+    def read(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    return {key: read(text) for key, text in table.items()}
+
+
+def listed(text: str | None) -> tuple[str, ...] | None:
+    """An option that lists names with commas between; the empty text lists none."""
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,112 @@
+"""Commands that bring data in: init, recommend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.errors import InputError
+from llmxrec.workspace import Workspace
+
+WorkspacePath = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The folder of this experiment.")]
+
+
+@app.command()
+def init(
+    workspace: WorkspacePath,
+    dataset: Annotated[str | None, typer.Option(help="ml-100k, mind, steam, recbole or demo.")] = None,
+    source: Annotated[Path | None, typer.Option(help="The folder of the original files.")] = None,
+    download: Annotated[bool, typer.Option(help="Fetch the original files into --source first.")] = False,
+    interactions: Annotated[Path | None, typer.Option(help="Your own table: who, what, and when if known.")] = None,
+    items: Annotated[Path | None, typer.Option(help="Your items: id, title, attributes.")] = None,
+    users: Annotated[Path | None, typer.Option(help="Your users: id, attributes.")] = None,
+    recommendations: Annotated[Path | None, typer.Option(help="Your recommender's output: who, what.")] = None,
+    domain: Annotated[str, typer.Option(help="movies, news, games, items or FILE.toml, for your tables.")] = "items",
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=YOURS", help="A column of yours: --column user_id=customer.")
+    ] = None,
+) -> None:
+    """Read a dataset into a new workspace: a known one, or your own tables (CSV, TSV, Parquet, JSONL)."""
+    from llmxrec.datasets import read_dataset, tables
+    from llmxrec.datasets.domains import load_domain
+    from llmxrec.datasets.download import download as fetch
+    from llmxrec.experiment import check_new, find_source, store_dataset, write_recommendations
+    from llmxrec.recipe import EXTERNAL
+
+    place = Workspace(workspace)
+    check_new(place)
+    columns = pairs("--column", column or [])
+    if dataset is not None and interactions is None:
+        if download:
+            source = fetch(dataset, source or Path("data", dataset))
+        found, report = read_dataset(dataset, find_source(dataset, source))
+    elif interactions is not None and dataset is None:
+        found, report = tables.read_tables(interactions, items, users, load_domain(domain), columns)
+    else:
+        raise InputError("a workspace begins with --dataset NAME or with --interactions FILE", cure="give one of them")
+    for line in report.lines():
+        say(line)
+    external = None
+    if recommendations is not None:
+        external, more = tables.read_recommendations(recommendations, found, columns)
+        for line in more.lines():
+            say(line)
+    store_dataset(place, found, report, kind=dataset or "tables")
+    wrote(place.dataset)
+    if external is None:
+        say_next("recommend", workspace, "--recommender", "bpr")
+    else:
+        write_recommendations(place, EXTERNAL, external)
+        wrote(place.recommendations(EXTERNAL))
+        say_next("explain", workspace, "--recommender", EXTERNAL)
+
+
+@app.command()
+def recommend(
+    workspace: WorkspacePath,
+    recommender: Annotated[str, typer.Option(help="popularity, ease, bpr or external.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Items recommended to each user.")] = 10,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One of its settings: --set epochs=50.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Train on everything, for use: nothing is held out or measured.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    recommendations: Annotated[
+        Path | None, typer.Option(help="Your recommender's output, for --recommender external.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=YOURS", help="A column of yours: --column user_id=customer.")
+    ] = None,
+) -> None:
+    """Stage 1: train a recommender, measure it, and write everyone's recommendations; or take in your own."""
+    from llmxrec import experiment
+    from llmxrec.datasets.dataset import Dataset
+    from llmxrec.datasets.tables import read_recommendations
+    from llmxrec.recipe import EXTERNAL
+
+    place = Workspace(workspace)
+    if (recommender == EXTERNAL) != (recommendations is not None):
+        raise InputError("--recommender external and --recommendations FILE go together", cure="give both, or neither")
+    if recommendations is not None:
+        table, report = read_recommendations(
+            recommendations, Dataset.load(place.dataset), pairs("--column", column or [])
+        )
+        for line in report.lines():
+            say(line)
+        experiment.write_recommendations(place, EXTERNAL, table)
+    else:
+        settings = numbers_or_words(pairs("--set", setting or []))
+        trained = experiment.recommend(place, recommender, settings, k=k, hold_out=not full, seed=seed)
+        say(f"{trained.rows:,} recommendations for {trained.users:,} users")
+        if trained.kept_out:
+            say(f"{trained.kept_out:,} users have too few items to hold any out; they are not measured")
+        for metric in trained.metrics:
+            say(f"  {metric}")
+    wrote(place.recommendations(recommender))
+    say_next("explain", workspace, "--recommender", recommender)

@@ -1,0 +1,167 @@
+"""Commands of stage 2: explain, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import listed, say, say_next, wrote
+from llmxrec.cli.data import WorkspacePath
+from llmxrec.errors import InputError
+from llmxrec.workspace import Workspace
+
+if TYPE_CHECKING:
+    from llmxrec.explain import Estimate
+
+
+@app.command()
+def explain(
+    workspace: WorkspacePath,
+    recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
+    generator: Annotated[
+        str, typer.Option(help="template, hf:NAME_OR_PATH, openai:MODEL[@URL], gpt-4, gpt-3.5, llama-2 or chatglm.")
+    ] = "template",
+    users: Annotated[int | None, typer.Option(min=1, help="Only the first N users.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Recommendations explained to each user, the best first.")] = 1,
+    template: Annotated[str, typer.Option(help="default, paper or FILE.txt.")] = "default",
+    history: Annotated[int, typer.Option(min=0, help="The newest items shown, at most.")] = 20,
+    item_attributes: Annotated[str | None, typer.Option(help="Shown of items: genres,year; '' for none.")] = None,
+    user_attributes: Annotated[str | None, typer.Option(help="Shown of users: age,gender; '' for none.")] = None,
+    reasoning: Annotated[bool, typer.Option(help="Chain of thought in the prompt.")] = True,
+    max_words: Annotated[int, typer.Option(min=1, help="Words asked for, at most.")] = 75,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens an answer may have.")] = 200,
+    temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest word each time.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    context_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens a prompt may have.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts at a time (hf:).")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time (openai:).")] = 8,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take (openai:).")] = 120.0,
+    name: Annotated[
+        str | None, typer.Option(help="What to call these explanations; by default, the generator.")
+    ] = None,
+    price: Annotated[
+        str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="USD these explanations may cost in all.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask nothing: show three prompts, calls, tokens, price.")
+    ] = False,
+) -> None:
+    """Stage 2: have a generator explain the recommendations. Stopped at any moment, it goes on where it was."""
+    from llmxrec import experiment
+    from llmxrec.explain import estimate
+    from llmxrec.prompts.instructions import PromptSettings
+    from llmxrec.recipe import GeneratorRecipe
+    from llmxrec.settings import check
+
+    place = Workspace(workspace)
+    recommender = _only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
+    prompt = PromptSettings(
+        template=template,
+        history=history,
+        item_attributes=listed(item_attributes),
+        user_attributes=listed(user_attributes),
+        reasoning=reasoning,
+        max_words=max_words,
+    )
+    asked = check(
+        GeneratorRecipe,
+        {
+            "spec": generator,
+            "name": name,
+            "settings": dict(
+                max_tokens=max_tokens,
+                temperature=temperature,
+                seed=seed,
+                context_tokens=context_tokens,
+                batch_size=batch_size,
+                concurrency=concurrency,
+                timeout=timeout,
+            ),
+            "price": _price(price),
+            "max_cost": max_cost,
+        },
+        "the generator",
+    )
+    file = place.explanations(recommender, asked.label)
+    if dry_run:
+        questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
+        _show(estimate(questions, file, price=experiment.price_for(asked), max_tokens=max_tokens))
+        return
+    outcome = experiment.explain_recommendations(place, recommender, asked, prompt, users=users, top=top, seed=seed)
+    for line in outcome.lines():
+        say(line)
+    wrote(file)
+    if outcome.asked["failed"]:
+        say(f"{outcome.asked['failed']:,} rows got no answer; the same command asks them again")
+        raise typer.Exit(1)
+    say_next("export", workspace, "--recommender", recommender, "--generator", asked.label, "--out", "explanations.csv")
+
+
+@app.command()
+def export(
+    workspace: WorkspacePath,
+    out: Annotated[Path, typer.Option(help="FILE.csv, FILE.parquet or FILE.jsonl.")],
+    recommender: Annotated[str | None, typer.Option(help="Whose; the only one, if not said.")] = None,
+    generator: Annotated[str | None, typer.Option(help="By what name; the only one, if not said.")] = None,
+) -> None:
+    """Write explanations to one file for others: Parquet, CSV (made safe for spreadsheets) or JSONL."""
+    from llmxrec.datasets.dataset import Dataset
+    from llmxrec.experiment import read_recommendations
+    from llmxrec.explain import read_explanations
+    from llmxrec.reports.export import export as write
+
+    place = Workspace(workspace)
+    recommender = _only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
+    generator = _only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
+    recommendations = read_recommendations(place, recommender)
+    table = read_explanations(place.explanations(recommender, generator), recommendations)
+    write(table, Dataset.load(place.dataset), out)
+    say(f"{table.height:,} explanations")
+    wrote(out)
+
+
+def _only(what: str, given: str | None, there: list[str], cure: str) -> str:
+    """`given`, or the only one there is."""
+    from llmxrec.lookup import closest
+
+    if given is None and len(there) != 1:
+        found = ", ".join(there) or "none"
+        raise InputError(f"say which {what} with --{what}", value=found, cure="" if there else f"make one: {cure}")
+    if given is not None and given not in there:
+        if not there:
+            raise InputError(f"there is no {what} here yet", value=given, cure=f"make one: {cure}")
+        raise closest(what, given, there)
+    return given or there[0]
+
+
+def _price(text: str | None) -> dict[str, float] | None:
+    if text is None:
+        return None
+    try:
+        read, written = map(float, text.split(","))
+    except ValueError:
+        raise InputError("--price is IN,OUT: two numbers, USD per million tokens", value=text) from None
+    return {"input": read, "output": written}
+
+
+def _show(plan: Estimate) -> None:
+    from llmxrec.generators.prices import priced_as_of
+
+    for number, prompt in enumerate(plan.examples, 1):
+        say(f"--- prompt {number} of {plan.calls:,} ---")
+        for message in prompt.messages:
+            say(f"[{message.role}]\n{message.content}\n")
+    say("--- nothing was asked ---")
+    say(f"calls: {plan.calls:,} ({plan.rows - plan.calls:,} of {plan.rows:,} rows are answered already)")
+    how = "" if plan.counted == plan.calls else f", from {plan.counted:,} prompts"
+    say(f"tokens: about {plan.input_tokens:,} read{how}; {plan.output_tokens_at_most:,} written at most")
+    if plan.shortened:
+        say(f"shortened: {plan.shortened:,} prompts lose their oldest history, to fit the model")
+    if plan.cost_at_most is None:
+        say("price: not known; give it with --price IN,OUT (USD per million tokens)")
+    else:
+        say(f"price: {plan.cost_at_most:,.2f} USD at most (listed prices are of {priced_as_of()})")

@@ -1,0 +1,342 @@
+"""Stage 2 as a whole: recommendations x generator -> explanations, through a ledger.
+
+Every answer is on disk before more is asked for, so a run can be killed at any moment: the same command goes on
+where it stopped and asks only for what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import tomli_w
+
+from llmxrec.datasets.dataset import Dataset, Histories
+from llmxrec.errors import InputError, WorkError
+from llmxrec.generators.prices import Price, cost
+from llmxrec.generators.protocol import Generator
+from llmxrec.ledger import Ledger, read_ledger
+from llmxrec.progress import Advance, quiet
+from llmxrec.prompts.instructions import Instructions, PromptSettings
+from llmxrec.prompts.prompt import make_prompt
+from llmxrec.prompts.template import Template, load_template
+from llmxrec.records import Answer, Explanation, Prompt
+from llmxrec.seeds import derive
+from llmxrec.workspace import atomic
+
+SCHEMA = {
+    "recommender": pl.String,
+    "generator": pl.String,
+    "user_id": pl.String,
+    "item_id": pl.String,
+    "rank": pl.Int32,
+    "text": pl.String,
+    "status": pl.String,
+    "prompt": pl.String,
+    "history": pl.Int32,
+    "dropped": pl.Int32,
+    "input_tokens": pl.Int64,
+    "output_tokens": pl.Int64,
+    "detail": pl.String,
+}
+"""Explanation as a table."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is to be explained, and how it is asked: the rows of a recommender's table, one prompt each.
+
+    `rows` has user_id, item_id and rank. Prompts are made one at a time, as they are drawn.
+    """
+
+    recommender: str
+    rows: pl.DataFrame
+    instructions: Instructions
+    dataset: Dataset
+    template: Template
+    settings: PromptSettings
+    generator: Generator
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        recommender: str,
+        recommendations: pl.DataFrame,
+        dataset: Dataset,
+        histories: Histories,
+        generator: Generator,
+        settings: PromptSettings,
+        *,
+        users: int | None = None,
+        top: int = 1,
+        seed: int = 1,
+    ) -> Questions:
+        """Ask about the first `top` recommendations of the first `users` people (None: of all) of the table."""
+        rows = recommendations.filter(pl.col("rank") <= top)
+        if users is not None:
+            chosen = rows.select(pl.col("user_id").unique(maintain_order=True).head(users))
+            rows = rows.join(chosen, on="user_id", how="semi", maintain_order="left")
+        return cls(
+            recommender=recommender,
+            rows=rows.select("user_id", "item_id", "rank"),
+            instructions=Instructions.of(dataset, histories, settings, rows["user_id"].unique(maintain_order=True)),
+            dataset=dataset,
+            template=load_template(settings.template),
+            settings=settings,
+            generator=generator,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return self.rows.height
+
+    def prompts(self) -> Iterator[tuple[Prompt, int]]:
+        """Each row's prompt and rank. The prompt's key is a digest of whom it is about and of all its words."""
+        for user_id, item_id, rank in self.rows.iter_rows():
+            prompt = make_prompt(
+                "",
+                self.instructions.make("explain", user_id, item_id),
+                self.template,
+                self.dataset.domain,
+                self.settings,
+                room=self.generator.context_tokens,
+                count_tokens=self.generator.count_tokens,
+                seed=derive(self.seed, "explain", user_id, item_id),
+            )
+            yield replace(prompt, key=_digest(user_id, item_id, prompt)), rank
+
+
+@dataclass
+class Outcome:
+    """What a run did. `asked` counts the answers of this run by status; `cost` is in USD, of the whole ledger."""
+
+    rows: int
+    known: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    shortened: int = 0
+    cost: float = 0.0
+    out_of_money: bool = False
+
+    def lines(self) -> list[str]:
+        """The outcome for people."""
+        counts = ", ".join(f"{count:,} {status}" for status, count in self.asked.most_common()) or "nothing to ask"
+        known = f" ({self.known:,} were answered before)" if self.known else ""
+        out = [f"{self.rows:,} rows: {counts}{known}"]
+        if self.shortened:
+            out.append(f"{self.shortened:,} prompts were too long for the model: their oldest history was left out")
+        if self.cost:
+            out.append(f"cost so far: {self.cost:,.4f} USD")
+        if self.out_of_money:
+            out.append("stopped: the next row could exceed the most it may cost; allow more, and it goes on from there")
+        return out
+
+
+def explain(
+    questions: Questions,
+    file: Path,
+    *,
+    price: Price | None = None,
+    max_tokens: int = 0,
+    max_cost: float | None = None,
+    advance: Advance = quiet,
+) -> Outcome:
+    """Ask what `file` does not hold yet, and append each answer to it as it comes.
+
+    `price` and `max_tokens` (the most an answer can have) say what a row costs; the run ends before a row that
+    could bring the cost of the ledger, earlier runs included, above `max_cost` USD. Raises WorkError where all
+    further prompts would fail too; what was answered is kept, and the same call goes on from there.
+    """
+    if max_cost is not None and price is None:
+        raise InputError("--max-cost needs a price", cure="give the price in USD per million tokens: --price IN,OUT")
+    generator = questions.generator
+    outcome = Outcome(rows=len(questions))
+    purse = Purse(price or Price(0.0, 0.0), max_tokens, max_cost)
+    done: set[str] = set()
+    for row in read_ledger(file):
+        purse.remember(row)
+        if row["status"] != "failed":
+            done.add(row["prompt"])
+    waiting: dict[str, Callable[[Answer], Explanation]] = {}
+
+    def missing() -> Iterator[Prompt]:
+        for prompt, rank in questions.prompts():
+            outcome.shortened += prompt.dropped > 0
+            if prompt.key in done:
+                outcome.known += 1
+                advance(1)
+                continue
+            if max_cost is not None and not purse.reserve(prompt.key, generator.count_tokens(prompt.messages)):
+                outcome.out_of_money = True
+                return
+            waiting[prompt.key] = _explanation(questions, prompt, rank)
+            yield prompt
+
+    with Ledger(file) as ledger, closing(_closable(generator.generate(missing()))) as answers:
+        for answer in answers:
+            if answer.key not in waiting:
+                raise WorkError(f"generator '{generator.name}' answered a prompt that it was not asked, or twice")
+            explanation = waiting.pop(answer.key)(answer)
+            record = {column: getattr(explanation, column) for column in SCHEMA}
+            ledger.append(record)
+            purse.pay(answer.key, record)
+            outcome.asked[answer.status] += 1
+            advance(1)
+    if waiting:
+        raise WorkError(f"generator '{generator.name}' left {len(waiting)} prompts without an answer")
+    outcome.cost = purse.spent
+    return outcome
+
+
+@dataclass
+class Purse:
+    """What a ledger has cost, and what the prompts under way may cost at most. USD."""
+
+    price: Price
+    max_tokens: int
+    limit: float | None
+    spent: float = 0.0
+    reserved: dict[str, float] = field(default_factory=dict)
+
+    def remember(self, row: Mapping[str, Any]) -> None:
+        """Add what an earlier row cost, as far as its server counted."""
+        self.spent += cost(self.price, row.get("input_tokens") or 0, row.get("output_tokens") or 0)
+
+    def reserve(self, key: str, input_tokens: int) -> bool:
+        """Set aside what a prompt may cost; False where that could exceed the limit."""
+        most = cost(self.price, input_tokens, self.max_tokens)
+        if self.limit is not None and self.spent + sum(self.reserved.values()) + most > self.limit:
+            return False
+        self.reserved[key] = most
+        return True
+
+    def pay(self, key: str, row: Mapping[str, Any]) -> None:
+        """Replace what was set aside by what the server counted; where it did not count, all of it is gone."""
+        most = self.reserved.pop(key, 0.0)
+        if row["input_tokens"] is None:
+            self.spent += most
+        else:
+            self.remember(row)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would ask: `calls` prompts, tokens in all, USD at most (None: no price known), three prompts whole.
+
+    Tokens are counted on `counted` of the prompts, spread over all, and scaled up.
+    """
+
+    rows: int
+    calls: int
+    counted: int
+    input_tokens: int
+    output_tokens_at_most: int
+    cost_at_most: float | None
+    shortened: int
+    examples: tuple[Prompt, ...]
+
+
+def estimate(
+    questions: Questions, file: Path, *, price: Price | None, max_tokens: int, most_counted: int = 1000
+) -> Estimate:
+    """Ask nothing, and say what `explain` would ask."""
+    done = {row["prompt"] for row in read_ledger(file) if row["status"] != "failed"}
+    every = max(1, -(-len(questions) // most_counted))
+    calls = counted = tokens = shortened = 0
+    examples: list[Prompt] = []
+    for number, (prompt, _) in enumerate(questions.prompts()):
+        shortened += prompt.dropped > 0
+        if prompt.key in done:
+            continue
+        calls += 1
+        if len(examples) < 3:
+            examples.append(prompt)
+        if number % every == 0 or not counted:
+            counted += 1
+            tokens += questions.generator.count_tokens(prompt.messages)
+    total = round(tokens / counted * calls) if counted else 0
+    most = None if price is None else cost(price, total, max_tokens * calls)
+    return Estimate(len(questions), calls, counted, total, max_tokens * calls, most, shortened, tuple(examples))
+
+
+def read_explanations(file: Path, recommendations: pl.DataFrame) -> pl.DataFrame:
+    """The explanations of a ledger that are about `recommendations`, in their order, one row each (see SCHEMA).
+
+    Where a row was asked again, because it had failed or its prompt changed, its last answer counts. Raises
+    InputError where there is no such ledger.
+    """
+    if not file.exists():
+        raise InputError("there are no such explanations yet", value=str(file), cure="make them with: llmxrec explain")
+    table = _read_table(file).unique(["user_id", "item_id"], keep="last", maintain_order=True)
+    order = recommendations.select("user_id", "item_id")
+    return order.join(table, on=["user_id", "item_id"], maintain_order="left").select(*SCHEMA)
+
+
+def settle(file: Path, settings: Mapping[str, Any]) -> None:
+    """Note beside the ledger `file` how its answers are made; refuse to mix them with answers made otherwise.
+
+    Raises InputError naming the first setting that differs.
+    """
+    notes = file.with_suffix(".toml")
+    wanted = {key: value for key, value in settings.items() if value is not None}
+    if notes.exists() and file.exists() and file.stat().st_size:
+        before = tomllib.loads(notes.read_text(encoding="utf-8"))
+        for key in [*wanted, *before]:
+            if before.get(key) != wanted.get(key):
+                raise InputError(
+                    f"{file.name} holds answers made with {key} = {before.get(key)!r}",
+                    value=wanted.get(key),
+                    cure="keep both with --name OTHER, or delete the file to start over",
+                )
+    with atomic(notes) as draft:
+        draft.write_text(tomli_w.dumps(wanted), encoding="utf-8")
+
+
+def _explanation(questions: Questions, prompt: Prompt, rank: int) -> Callable[[Answer], Explanation]:
+    """What the answer to `prompt` will be; holds little, for many may be under way."""
+    user_id, item_id = prompt.instruction.user.user_id, prompt.instruction.candidate.item_id
+    history, dropped = len(prompt.instruction.history), prompt.dropped
+
+    def with_answer(answer: Answer) -> Explanation:
+        return Explanation(
+            recommender=questions.recommender,
+            generator=questions.generator.name,
+            user_id=user_id,
+            item_id=item_id,
+            rank=rank,
+            text=answer.text,
+            status=answer.status,
+            prompt=answer.key,
+            history=history,
+            dropped=dropped,
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            detail=answer.detail,
+        )
+
+    return with_answer
+
+
+def _digest(user_id: str, item_id: str, prompt: Prompt) -> str:
+    parts: Sequence[str] = [user_id, item_id, *(f"{m.role}\x1f{m.content}" for m in prompt.messages)]
+    return hashlib.blake2b("\x1e".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _read_table(file: Path) -> pl.DataFrame:
+    try:
+        return pl.read_ndjson(file, schema=SCHEMA)
+    except pl.exceptions.PolarsError:
+        # A last line being written, or a broken one, which this names.
+        return pl.DataFrame(list(read_ledger(file)), schema=SCHEMA)
+
+
+def _closable(answers: Iterator[Answer]) -> Any:
+    """`answers` itself if it can be closed, as generators can: so that an interrupted run stops asking at once."""
+    return answers if hasattr(answers, "close") else (answer for answer in answers)

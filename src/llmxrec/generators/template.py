@@ -1,0 +1,80 @@
+"""Fixed sentences about what the candidate shares with the history: the field's baseline, and always true.
+
+It names the items a recommendation has most in common with, as shops do without a language model. Every other
+generator has to be better than this to be worth its price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from llmxrec.generators.specs import GenerationSettings
+from llmxrec.records import Answer, Domain, Instruction, Item, Message, Prompt
+
+_MOST_VALUES = 3
+"""Shared values named, at most: a game can have twenty tags."""
+
+
+class TemplateGenerator:
+    """Answers task `explain` from the instruction alone, in microseconds; task `predict` it cannot answer."""
+
+    name = "template"
+    context_tokens: int | None = None
+
+    def __init__(self, settings: GenerationSettings | None = None) -> None:
+        """`settings` are those of every generator; none of them changes a fixed sentence."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Words: it reads records, so nothing is ever too long for it."""
+        return sum(len(message.content.split()) for message in messages)
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Answer]:
+        for prompt in prompts:
+            if prompt.instruction.task == "explain":
+                yield Answer(prompt.key, sentence(prompt.instruction, prompt.domain))
+            else:
+                yield Answer(prompt.key, "", "empty", detail="the template generator predicts no attributes")
+
+
+def sentence(instruction: Instruction, domain: Domain) -> str:
+    """Why the candidate, in one sentence: what it shares with one or two items of the history.
+
+    The attribute is the first of the domain's that is shared at all; the item cited first shares most of its values
+    (the newest, where several do), and a second one is named only if it shares the same. Numbers, such as a year,
+    are no reason.
+    """
+    title = _quoted(instruction.candidate)
+    known = [item for item in reversed(instruction.history) if item.title != instruction.candidate.title]
+    for column, label in domain.item_attributes.items():
+        cited, shared = _most_alike(instruction.candidate, known, column)
+        if cited:
+            watched = _listed([_quoted(item) for item in cited])
+            whose = "their" if len(cited) > 1 else "its"
+            return (
+                f"You {domain.verb_past} {watched}; {title} shares {whose} {label}: {_listed(shared[:_MOST_VALUES])}."
+            )
+    if known:
+        latest = _listed([_quoted(item) for item in known[:2]])
+        return f"You {domain.verb_past} {latest} most recently; {title} is recommended to you next."
+    return f"{title} is recommended to you; nothing that you {domain.verb_past} before is known yet."
+
+
+def _most_alike(candidate: Item, newest_first: list[Item], column: str) -> tuple[list[Item], list[str]]:
+    """Up to two items that share values of `column` with the candidate, and the values that all of them share."""
+    reasons = [v for v in candidate.attributes.get(column, ()) if any(sign.isalpha() for sign in v)]
+    sharing = [(item, [v for v in reasons if v in item.attributes.get(column, ())]) for item in newest_first]
+    # max() keeps the first of equals: the newest.
+    best, shared = max(sharing, key=lambda pair: len(pair[1]), default=(candidate, []))
+    if not shared:
+        return [], []
+    others = [item for item, values in sharing if values == shared and item.title != best.title]
+    return [best, *others[:1]], shared
+
+
+def _quoted(item: Item) -> str:
+    return f'"{item.title}"'
+
+
+def _listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

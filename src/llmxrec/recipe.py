@@ -1,0 +1,130 @@
+"""A recipe: one experiment, described in a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from llmxrec.datasets import READERS
+from llmxrec.errors import InputError
+from llmxrec.generators.specs import GenerationSettings, read_spec, slug
+from llmxrec.lookup import closest
+from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.prompts.template import load_template
+from llmxrec.recommenders import RECOMMENDERS, make_recommender
+from llmxrec.settings import Settings, check
+from llmxrec.workspace import safe_name
+
+EXTERNAL = "external"
+"""What recommendations are called that come from a user's own file: they need no class, only their table."""
+
+
+class DatasetRecipe(Settings):
+    """Which dataset, and where its original files lie."""
+
+    kind: str
+    """A reader's name: ml-100k, mind, steam, recbole, demo."""
+    source: str | None = None
+    """The folder of the original files; None: looked for where datasets usually lie (see the README)."""
+
+
+class RecommenderRecipe(Settings):
+    """A recommender to train, or `external` for recommendations that the workspace already holds."""
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Its own settings, such as embedding_size and epochs for bpr."""
+
+
+class PriceRecipe(Settings):
+    """What a generator costs, in USD per million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+
+class GeneratorRecipe(Settings):
+    """A generator to ask."""
+
+    spec: str
+    """template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@http://host:port/v1, or a preset."""
+    name: str | None = None
+    """What its explanations are called in the workspace; None: a name made from the spec."""
+    settings: GenerationSettings = GenerationSettings()
+    price: PriceRecipe | None = None
+    """None: the price of the dated table, where it holds the model."""
+    max_cost: Annotated[float, Field(ge=0)] | None = None
+    """USD that its explanations may cost in all; None: no limit."""
+
+    @property
+    def label(self) -> str:
+        return safe_name(self.name or slug(self.spec))
+
+
+class ExplainRecipe(Settings):
+    """Which recommendations are explained."""
+
+    recommenders: tuple[str, ...] | None = None
+    """By name; None: all of the recipe."""
+    users: Annotated[int, Field(ge=1)] | None = None
+    """How many people, from the first of the table on; None: all."""
+    top: Annotated[int, Field(ge=1)] = 1
+    """How many recommendations of each person; the paper explains the first."""
+
+
+class Recipe(Settings):
+    """An experiment from raw files to explanations."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0)] = 1
+    dataset: DatasetRecipe
+    hold_out: bool = True
+    """Hold out each person's last two items, to measure the recommenders; false: train on everything."""
+    k: Annotated[int, Field(ge=1)] = 10
+    """How many items are recommended to each person."""
+    recommenders: Annotated[tuple[RecommenderRecipe, ...], Field(min_length=1)]
+    prompt: PromptSettings = PromptSettings()
+    generators: tuple[GeneratorRecipe, ...] = ()
+    explain: ExplainRecipe = ExplainRecipe()
+
+
+def load_recipe(file: Path) -> Recipe:
+    """The recipe in `file`, with every name in it checked, so that nothing fails late for a misspelling.
+
+    Raises InputError in one line, with "did you mean".
+    """
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"a recipe is a UTF-8 text file: {error}", value=str(file)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"a recipe is TOML: {error}", file=file) from None
+    return check_recipe(check(Recipe, content, f"recipe {file.name}"))
+
+
+def check_recipe(recipe: Recipe) -> Recipe:
+    """`recipe`, if every name in it is known."""
+    safe_name(recipe.name)
+    if recipe.dataset.kind not in READERS:
+        raise closest("dataset", recipe.dataset.kind, READERS)
+    names = [entry.name for entry in recipe.recommenders]
+    for entry in recipe.recommenders:
+        if entry.name not in (*RECOMMENDERS, EXTERNAL):
+            raise closest("recommender", entry.name, [*RECOMMENDERS, EXTERNAL])
+        if entry.name != EXTERNAL:
+            make_recommender(entry.name, entry.settings)
+    for name in recipe.explain.recommenders or ():
+        if name not in names:
+            raise closest("recommender of this recipe", name, names)
+    load_template(recipe.prompt.template)
+    labels = [generator.label for generator in recipe.generators]
+    for generator in recipe.generators:
+        read_spec(generator.spec)
+    for what, listed in (("recommender", names), ("generator", labels)):
+        for name in listed:
+            if listed.count(name) > 1:
+                raise InputError(f"each {what} of a recipe has its own name", value=name, cure="rename or delete one")
+    return recipe

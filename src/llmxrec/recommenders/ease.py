@@ -1,0 +1,92 @@
+"""EASE: an item-item model in closed form (Steck, "Embarrassingly shallow autoencoders for sparse data", 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from llmxrec.datasets.dataset import Histories
+from llmxrec.errors import InputError
+from llmxrec.progress import Advance, quiet
+from llmxrec.recommenders import storage
+from llmxrec.recommenders.protocol import History, Scores
+from llmxrec.settings import Settings, check
+
+_MOST_ITEMS = 30_000
+"""Its matrices are items x items in float64, two at a time: 30,000 items take 14 GB."""
+
+
+class EASESettings(Settings):
+    """What can be set."""
+
+    ridge: Annotated[float, Field(gt=0)] = 100.0
+    """L2 regularization (lambda of the paper), in people. The default was chosen on the validation items of ML-100k."""
+
+
+class EASE:
+    """Scores an item by the weights of the items in the history: X B, where B has no diagonal (equation 8 there)."""
+
+    name = "ease"
+    epochs = 0
+    settings_type = EASESettings
+
+    def __init__(self, settings: EASESettings | None = None) -> None:
+        self.settings = settings or EASESettings()
+        self.weights: Scores = np.zeros((0, 0), np.float32)
+        self._train: Histories | None = None
+
+    def fit(self, train: Histories, advance: Advance = quiet) -> Self:
+        """Raises InputError for a catalogue whose matrices would not fit in memory."""
+        if train.n_items > _MOST_ITEMS:
+            raise InputError(
+                f"ease inverts an items x items matrix, for {_MOST_ITEMS:,} items at most",
+                value=train.n_items,
+                cure="use bpr",
+            )
+        gram = _gram(train)
+        gram[np.diag_indices_from(gram)] += self.settings.ridge
+        inverse = np.linalg.inv(gram)
+        weights = inverse / -np.diag(inverse)
+        weights[np.diag_indices_from(weights)] = 0.0
+        self.weights = weights.astype(np.float32)
+        self._train = train
+        return self
+
+    def score(self, users: npt.NDArray[np.int64]) -> Scores:
+        if self._train is None:
+            raise InputError("a loaded ease model knows no users", cure="score their histories")
+        return self.score_histories([self._train.of(int(user)) for user in users])
+
+    def score_histories(self, histories: Sequence[History]) -> Scores:
+        taken = np.zeros((len(histories), len(self.weights)), np.float32)
+        for row, history in enumerate(histories):
+            taken[row, history] = 1.0
+        return taken @ self.weights
+
+    def save(self, folder: Path) -> None:
+        storage.save(folder, self.name, self.settings, {"weights": self.weights})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        settings, arrays = storage.load(folder, cls.name, ("weights",))
+        model = cls(check(EASESettings, settings, "ease"))
+        model.weights = arrays["weights"]
+        return model
+
+
+def _gram(train: Histories) -> npt.NDArray[np.float64]:
+    """How many people had both items, (n_items, n_items). Blocks of people keep the memory bounded."""
+    gram = np.zeros((train.n_items, train.n_items))
+    block = max(1, (1 << 26) // max(1, train.n_items))
+    for start in range(0, train.n_users, block):
+        stop = min(start + block, train.n_users)
+        taken = np.zeros((stop - start, train.n_items), np.float32)
+        rows = np.repeat(np.arange(stop - start), np.diff(train.offsets[start : stop + 1]))
+        taken[rows, train.item_index[train.offsets[start] : train.offsets[stop]]] = 1.0
+        gram += taken.T @ taken
+    return gram

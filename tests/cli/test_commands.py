@@ -1,0 +1,158 @@
+"""Commands as a user gives them: what they print, what they write, how they end."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.conftest import Call
+
+COLUMNS = ("--column", "user_id=customer", "--column", "item_id=sku", "--column", "timestamp=when")
+
+
+def started(call: Call, shop: Path) -> None:
+    ended = call("init", "w", "--interactions", shop / "orders.csv", "--items", shop / "products.csv", *COLUMNS)
+    assert ended.code == 0, ended.out
+
+
+def test_help_and_import_load_nothing_heavy() -> None:
+    code = "import sys, llmxrec, llmxrec.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "openai", "numba", "polars", "numpy"} & set(loaded)
+
+
+def test_own_tables_in_three_commands(call: Call, shop: Path) -> None:
+    first = call(
+        "init", "w", "--interactions", shop / "orders.csv", "--items", shop / "products.csv",
+        "--recommendations", shop / "ours.csv", *COLUMNS,
+    )  # fmt: skip
+    assert first.code == 0, first.out
+    assert "next: llmxrec explain w --recommender external" in first.out
+    second = call("explain", "w", "--recommender", "external")
+    assert second.code == 0 and "12 rows: 12 ok" in second.out
+    third = call("export", "w", "--out", "why.csv")
+    assert third.code == 0, third.out
+    table = pl.read_csv("why.csv")
+    assert table.height == 12 and set(table["rank"]) == {1}
+    row = table.row(0, named=True)
+    assert row["title"] == "Book 5, the novel" and '"Book 5, the novel" shares' in row["text"]
+    assert "crime" in row["text"], "the shelf is an attribute of theirs, and both books stand on it"
+
+
+def test_own_recommendations_can_come_later(call: Call, shop: Path) -> None:
+    started(call, shop)
+    ended = call("recommend", "w", "--recommender", "external", "--recommendations", shop / "ours.csv", *COLUMNS[:4])
+    assert ended.code == 0, ended.out
+    assert call("explain", "w", "--top", "2").out.startswith("24 rows: 24 ok")
+
+
+@pytest.mark.parametrize("name", ["popularity", "ease", "bpr"])
+def test_a_recommender_is_trained_and_measured(call: Call, shop: Path, name: str) -> None:
+    started(call, shop)
+    ended = call("recommend", "w", "--recommender", name, "-k", "2")
+    assert ended.code == 0, ended.out
+    assert re.search(r"NDCG@2 .*\[.*\]", ended.out), ended.out
+    table = pl.read_parquet(f"w/recommendations/{name}.parquet")
+    seen = pl.read_parquet("w/dataset/interactions.parquet").sort("timestamp", maintain_order=True)
+    known = seen.group_by("user_id", maintain_order=True).agg(pl.col("item_id").head(4)).explode("item_id")
+    assert table.join(known, on=["user_id", "item_id"], how="semi").is_empty(), "what was seen is not recommended"
+    full = call("recommend", "w", "--recommender", name, "--full")
+    assert full.code == 0 and "NDCG" not in full.out
+    table = pl.read_parquet(f"w/recommendations/{name}.parquet")
+    assert table.join(seen, on=["user_id", "item_id"], how="semi").is_empty()
+
+
+def test_explanations_show_the_history_that_the_recommender_knew(call: Call, shop: Path) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "popularity")
+    held_out = call("explain", "w", "--dry-run").out
+    call("recommend", "w", "--recommender", "popularity", "--full")
+    full = call("explain", "w", "--dry-run").out
+    first = [text.split("--- prompt 2")[0] for text in (held_out, full)]
+    assert [len(re.findall(r'^\d+\. "', text, re.MULTILINE)) for text in first] == [3, 5]
+
+
+def test_a_dry_run_asks_nothing_and_tells_the_price(call: Call, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "popularity")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none-of-yours")
+    ended = call("explain", "w", "--generator", "gpt-4", "--dry-run")
+    assert ended.code == 0, ended.out
+    assert ended.out.count("--- prompt ") == 3 and "calls: 12 " in ended.out
+    assert re.search(r"price: \d+\.\d\d USD at most \(listed prices are of 20\d\d-\d\d\)", ended.out)
+    assert not Path("w/explanations").exists() and "sk-none" not in ended.out
+    unknown = call("explain", "w", "--generator", "openai:mine@http://127.0.0.1:9/v1", "--dry-run")
+    assert "price: not known" in unknown.out
+    refused = call("explain", "w", "--generator", "openai:mine@http://127.0.0.1:9/v1", "--max-cost", "1")
+    assert refused.code == 2 and "needs a price" in refused.out
+    said = call("explain", "w", "--generator", "openai:mine@http://127.0.0.1:9/v1", "--price", "1,2", "--dry-run")
+    assert "USD at most" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["init", "w"], "--dataset NAME or with --interactions FILE"),
+        (["init", "w", "--dataset", "ml100k", "--source", "."], "unknown dataset 'ml100k'; did you mean 'ml-100k'?"),
+        (["init", "w", "--interactions", "none.csv"], "none.csv"),
+        (["init", "w", "--dataset", "mind", "--source", "nowhere"], "nowhere"),
+        (["recommend", "w", "--recommender", "bpr"], "llmxrec init"),
+        (["explain", "w"], "say which recommender with --recommender; found 'none'; make one: llmxrec recommend w"),
+        (["explain", "w", "--recommender", "bpr"], "there is no recommender here yet"),
+        (["export", "w", "--out", "x.csv"], "say which recommender"),
+        (["recommend", "w", "--recommender", "external"], "go together"),
+        (["init", "w", "--interactions", "x.csv", "--column", "user_id"], "--column takes KEY=VALUE; found 'user_id'"),
+    ],
+)
+def test_wrong_input_gets_one_line_and_exit_code_2(call: Call, words: list[str], error: str) -> None:
+    ended = call(*words)
+    assert ended.code == 2
+    assert ended.out.startswith("error: ") and ended.out.count("\n") == 1
+    assert error in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["recommend", "w", "--recommender", "bprr"], "unknown recommender 'bprr'; did you mean 'bpr'?"),
+        (["recommend", "w", "--recommender", "bpr", "--set", "epoch=3"], "did you mean 'epochs'"),
+        (["recommend", "w", "--recommender", "bpr", "--set", "epochs=many"], "'many'"),
+        (["explain", "w", "--generator", "gtp-4"], "did you mean 'gpt-4'"),
+        (["explain", "w", "--recommender", "popularty"], "did you mean 'popularity'"),
+        (["explain", "w", "--template", "papr"], "did you mean 'paper'"),
+        (["explain", "w", "--item-attributes", "shelv"], "did you mean 'shelf'"),
+        (["explain", "w", "--price", "1"], "two numbers"),
+        (["explain", "w", "--name", "../x"], "a name starts with a letter or digit"),
+        (["export", "w", "--out", "x.csv"], "make one: llmxrec explain w"),
+        (["init", "w", "--dataset", "demo"], "a workspace holds one dataset"),
+    ],
+)
+def test_misspelt_names_are_told(call: Call, shop: Path, words: list[str], error: str) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "popularity")
+    ended = call(*words)
+    assert ended.code == 2 and error in ended.out and ended.out.count("\n") == 1, ended.out
+
+
+def test_other_settings_are_not_mixed_into_the_same_file(call: Call, shop: Path) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "popularity")
+    assert call("explain", "w").code == 0
+    mixed = call("explain", "w", "--history", "2")
+    assert mixed.code == 2 and "made with history = 20; found 2; keep both with --name OTHER" in mixed.out
+    assert call("explain", "w", "--history", "2", "--name", "short").code == 0
+    assert "answered before" in call("explain", "w").out
+
+
+def test_hostile_titles_cannot_steer_the_terminal(call: Call, tmp_path: Path) -> None:
+    Path("o.csv").write_text("user,item\n" + "".join(f"u{n},i{n % 3}\n" for n in range(9)))
+    Path("i.csv").write_text('item,title\ni0,"A\x1b[31m\x07red"\ni1,"[bold]B[/bold]"\ni2,C\n')
+    Path("r.csv").write_text("user,item\n" + "".join(f"u{n},i{(n + 1) % 3}\n" for n in range(9)))
+    ended = call("init", "w", "--interactions", "o.csv", "--items", "i.csv", "--recommendations", "r.csv")
+    assert ended.code == 0, ended.out
+    shown = call("explain", "w", "--dry-run").out
+    assert "\x1b" not in shown and "\x07" not in shown and "[bold]B[/bold]" in shown

@@ -1,0 +1,82 @@
+"""Recipes: every shipped one loads, every wrong one is refused in one line, and one runs on the real data."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.conftest import Call
+
+from llmxrec.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+RIGHT = (ROOT / "recipes" / "ml-100k.toml").read_text()
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_shipped_recipe_loads(recipe: Path) -> None:
+    assert load_recipe(recipe).name == recipe.stem
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "error"),
+    [
+        ('name = "bpr"', 'name = "bprr"', "unknown recommender 'bprr'; did you mean 'bpr'?"),
+        ("k = 10", 'k = "ten"', "k of recipe r.toml should be a valid integer; found 'ten'"),
+        ("k = 10", "kk = 10", "unknown setting of recipe r.toml 'kk'; did you mean 'k'?"),
+        ('kind = "ml-100k"', 'kind = "ml-100"', "unknown dataset 'ml-100'; did you mean 'ml-100k'?"),
+        (
+            "history = 50",
+            "histroy = 50",
+            "unknown setting of recipe r.toml, table prompt 'histroy'; did you mean 'history'?",
+        ),
+        ("history = 50", "history = -1", "prompt.history of recipe r.toml should be greater than or equal to 0; found -1"),
+        ('spec = "template"', 'spec = "tempalte"', "did you mean 'template'?"),
+        ('spec = "template"', 'sped = "template"', "table generators.0 'sped'; did you mean 'spec'?"),
+        ('recommenders = ["bpr"]', 'recommenders = ["sasrec"]', "unknown recommender of this recipe 'sasrec'"),
+        ('name = "ease"', 'name = "bpr"', "each recommender of a recipe has its own name"),
+        ('name = "bpr"', 'name = "bpr"\nsettings = { epoch = 3 }', "did you mean 'epochs'?"),
+        ('template = "default"', 'template = "defualt"', "did you mean 'default'?"),
+        ("seed = 1", "", None),
+        ('name = "ml-100k"\n', "", "recipe r.toml needs the setting 'name'"),
+        ("[explain]", "[explain", "a recipe is TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_in_one_line(call: Call, right: str, wrong: str, error: str | None) -> None:
+    assert right in RIGHT
+    Path("r.toml").write_text(RIGHT.replace(right, wrong, 1) + "\n")
+    ended = call("run", "r.toml", "--workspace", "w", "--source", "nowhere")
+    assert ended.code == 2 and ended.out.splitlines()[-1].startswith("error: ")
+    if error is not None:
+        assert error in ended.out and ended.out.count("\n") == 1
+        assert not Path("w").exists()
+
+
+def test_the_demo(call: Call) -> None:
+    ended = call("demo", "d")
+    assert ended.code == 0, ended.out
+    assert "wrote d/summary.md" in ended.out and ended.out.count(", for u") == 3
+    summary = Path("d/summary.md").read_text(encoding="utf-8")
+    assert "300 answers: 300 ok" in summary
+    again = call("demo", "d")
+    assert again.code == 0 and "answered before" in again.out
+
+
+def test_ml_100k_from_raw_files_to_943_explanations(call: Call, real_data: Path) -> None:
+    ended = call("run", ROOT / "recipes" / "ml-100k.toml", "--workspace", "w", "--source", real_data / "ml-100k")
+    assert ended.code == 0, ended.out
+    interactions = pl.read_parquet("w/dataset/interactions.parquet")
+    assert (interactions.height, interactions["user_id"].n_unique(), interactions["item_id"].n_unique()) == (
+        100_000,
+        943,
+        1_682,
+    )
+    manifest = tomllib.loads(Path("w/workspace.toml").read_text(encoding="utf-8"))
+    ndcg = {name: noted["metrics"]["NDCG@10"] for name, noted in manifest["recommenders"].items()}
+    assert ndcg["bpr"]["low"] > ndcg["popularity"]["value"], "the paper's first recommender beats the trivial rule"
+    assert ndcg["bpr"]["rows"] == 943
+    lines = Path("w/explanations/bpr/template.jsonl").read_bytes().splitlines()
+    assert len(lines) == 943
+    assert "943 answers: 943 ok" in Path("w/summary.md").read_text(encoding="utf-8")

@@ -1,0 +1,58 @@
+"""What tests of every room may ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llmxrec.cli import app
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Ended:
+    """How a command ended. `out` is all that it printed."""
+
+    code: int
+    out: str
+
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real datasets, which the project may not hold: $LLMXREC_DATA, else ../shared/data."""
+    return _folder(Path(os.environ.get("LLMXREC_DATA") or REPOSITORY.parent / "shared/data"), "the real datasets")
+
+
+@pytest.fixture(scope="session")
+def real_release() -> Path:
+    """The folder of what the paper's authors released, laid out as in their repository."""
+    return _folder(REPOSITORY.parent / "shared/paper/release", "what the paper's authors released")
+
+
+def _folder(folder: Path, what: str) -> Path:
+    if not folder.is_dir():
+        pytest.skip(f"{what} may not be distributed with the project, and {folder} is not there")
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """Run `llmxrec` with these words, in an empty folder. An exception that is not an exit is the test's failure."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Ended:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ended(result.exit_code, result.output)
+
+    return run

@@ -1,0 +1,64 @@
+"""The template generator: every sentence is true of the instruction."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.worlds import ANNA, BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
+
+from llmxrec.generators.template import TemplateGenerator, sentence
+from llmxrec.records import Instruction, Item, Prompt
+
+
+def why(*history: Item, candidate: Item = SUSPECTS) -> str:
+    return sentence(Instruction("explain", ANNA, history, candidate), MOVIES)
+
+
+def test_what_is_shared_is_named() -> None:
+    assert why(HEAT, BAMBI) == 'You watched "Heat"; "The Usual Suspects" shares its genres: Crime.'
+    assert why(HEAT, FARGO) == 'You watched "Fargo" and "Heat"; "The Usual Suspects" shares their genres: Crime.'
+
+
+def test_the_most_alike_comes_first_and_no_one_else_is_said_to_share_as_much() -> None:
+    seven = Item("seven", "Seven", {"genres": ("Thriller", "Crime")})
+    assert why(seven, HEAT, FARGO) == 'You watched "Seven"; "The Usual Suspects" shares its genres: Crime and Thriller.'
+
+
+def test_nothing_shared() -> None:
+    assert why(BAMBI) == 'You watched "Bambi" most recently; "The Usual Suspects" is recommended to you next.'
+    assert why() == '"The Usual Suspects" is recommended to you; nothing that you watched before is known yet.'
+
+
+def test_a_year_is_no_reason_and_a_namesake_is_not_cited() -> None:
+    same_year = Item("x", "Casino", {"year": ("1995",)})
+    assert "1995" not in why(same_year)
+    namesake = Item("y", "The Usual Suspects", {"genres": ("Crime", "Thriller")})
+    assert why(namesake, BAMBI).startswith('You watched "Bambi" most recently')
+
+
+genres = st.lists(st.sampled_from(["Crime", "Drama", "War", "Western"]), unique=True).map(tuple)
+films = st.lists(genres, max_size=6).map(
+    lambda found: [Item("", f"Film {n}", {"genres": g, "year": ("1995",)}) for n, g in enumerate(found)]
+)
+
+
+@given(films, genres)
+def test_every_cited_film_shares_every_genre_named(history: list[Item], wanted: tuple[str, ...]) -> None:
+    candidate = Item("", "New", {"genres": wanted, "year": ("1995",)})
+    text = why(*history, candidate=candidate)
+    assert '"New"' in text and text.endswith(".")
+    cited = [film for film in history if f'"{film.title}"' in text]
+    best = max((len(set(film.attributes["genres"]) & set(wanted)) for film in history), default=0)
+    assert (" shares " in text) == (best > 0)
+    if best:
+        named = re.findall(r"Crime|Drama|War|Western", text.partition(": ")[2])
+        assert 1 <= len(cited) <= 2 and len(named) == min(best, 3)
+        assert all(set(named) <= set(film.attributes["genres"]) & set(wanted) for film in cited)
+
+
+def test_it_predicts_nothing() -> None:
+    prompt = Prompt("k", Instruction("predict", ANNA, (HEAT,), SUSPECTS, ("age",)), MOVIES, ())
+    (answer,) = TemplateGenerator().generate([prompt])
+    assert (answer.status, answer.text) == ("empty", "")

@@ -1,0 +1,80 @@
+"""What the README and the docs show is run, and prints what they say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from tests.conftest import Call
+
+from llmxrec.datasets.domains import load_domain
+from llmxrec.prompts.template import read_template
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def sessions(page: Path) -> list[tuple[str, list[str]]]:
+    """The commands of a page, each with the lines of output shown below it."""
+    found: list[tuple[str, list[str]]] = []
+    for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            elif line.strip():
+                found[-1][1].append(line)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the pages' commands find where they are run."""
+    orders = [f"c{c},p{(c + s) % 8},2024-01-0{s + 1}" for c in range(12) for s in range(5)]
+    (tmp_path / "orders.csv").write_text("\n".join(["customer,sku,created_at", *orders]) + "\n")
+    products = [f"p{n},Book {n},{'crime' if n % 2 else 'poetry'}" for n in range(8)]
+    (tmp_path / "products.csv").write_text("\n".join(["sku,title,shelf", *products]) + "\n")
+    (tmp_path / "ours.csv").write_text("\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 8}" for c in range(12))]) + "\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-key")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_run_and_print_what_is_shown(page: Path, folder: Path, call: Call, real_data: Path) -> None:
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    (folder / "data").symlink_to(real_data)
+    if page.name == "generators.md":
+        assert call("demo", "demo").code == 0
+    for command, shown in sessions(page):
+        words = shlex.split(command)
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            if words[1] != "demo":
+                continue
+            words = ["llmxrec", "demo", "demo-workspace"]
+        assert words[0] == "llmxrec"
+        ended = call(*words[1:])
+        assert ended.code == 0, f"{command}\n{ended.out}"
+        printed = [line.rstrip() for line in ended.out.splitlines() if line.strip()]
+        places = [printed.index(line.rstrip()) if line.rstrip() in printed else -1 for line in shown if line != "..."]
+        assert -1 not in places and places == sorted(places), f"{command}\n{ended.out}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_examples_of_files_are_right(tmp_path: Path) -> None:
+    (domain,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
+    (tmp_path / "books.toml").write_text(domain)
+    assert load_domain(tmp_path / "books.toml").verb_past == "read"
+    (template,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs/generators.md").read_text(), re.DOTALL)
+    assert list(read_template("mine", template).sections) == ["history", "candidate", "explain"]
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 80

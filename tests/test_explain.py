@@ -1,0 +1,239 @@
+"""Stage 2: nothing lost, nothing asked twice, nothing above the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.worlds import small_dataset
+
+from llmxrec.datasets.dataset import Histories
+from llmxrec.errors import InputError, WorkError
+from llmxrec.explain import Questions, estimate, explain, read_explanations, settle
+from llmxrec.generators.prices import Price
+from llmxrec.generators.scripted import ScriptedGenerator
+from llmxrec.ledger import read_ledger
+from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.records import Answer, Prompt
+from llmxrec.settings import check
+
+RECOMMENDATIONS = pl.DataFrame(
+    {
+        "user_id": ["anna", "anna", "bob", "bob", "cleo", "cleo"],
+        "item_id": ["suspects", "heat", "fargo", "bambi", "heat", "fargo"],
+        "rank": pl.Series([1, 2, 1, 2, 1, 2], dtype=pl.Int32),
+        "score": [0.9, 0.1, 0.8, 0.2, 0.7, 0.3],
+    }
+)
+
+
+def about(prompt: Prompt) -> str:
+    """A script whose every answer tells whom it is for."""
+    return f"{prompt.instruction.candidate.title} for {prompt.instruction.user.user_id}"
+
+
+class Counting(ScriptedGenerator):
+    """Scripted, and remembers what it was asked; stops like a killed process after `limit` answers."""
+
+    def __init__(self, limit: int | None = None, **given: Any) -> None:
+        super().__init__(given.pop("script", about), **given)
+        self.asked: list[str] = []
+        self.limit = limit
+
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Answer]:
+        for answer in super().generate(prompts):
+            if self.limit is not None and len(self.asked) >= self.limit:
+                raise KeyboardInterrupt
+            self.asked.append(answer.key)
+            yield answer
+
+
+def questions(generator: ScriptedGenerator, top: int = 2, **settings: Any) -> Questions:
+    dataset = small_dataset()
+    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+    prompt = check(PromptSettings, settings, "prompt")
+    return Questions.of("bpr", RECOMMENDATIONS, dataset, histories, generator, prompt, top=top)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "scripted.jsonl"
+
+
+def test_every_row_is_explained_once_in_the_order_of_the_table(file: Path) -> None:
+    outcome = explain(questions(Counting()), file)
+    table = read_explanations(file, RECOMMENDATIONS)
+    assert table["text"].to_list()[:3] == ["The Usual Suspects for anna", "Heat for anna", "Fargo for bob"]
+    assert table.select("user_id", "item_id", "rank").equals(RECOMMENDATIONS.select("user_id", "item_id", "rank"))
+    assert (outcome.rows, outcome.known, outcome.asked) == (6, 0, {"ok": 6})
+    assert table["history"].to_list() == [3, 2, 2, 2, 0, 0]
+
+
+def test_users_and_top_choose_rows() -> None:
+    dataset = small_dataset()
+    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+    chosen = Questions.of("bpr", RECOMMENDATIONS, dataset, histories, Counting(), PromptSettings(), users=2, top=1)
+    assert chosen.rows["item_id"].to_list() == ["suspects", "fargo"]
+
+
+@given(st.lists(st.integers(0, 4), max_size=4))
+def test_stopped_anywhere_it_ends_as_if_it_never_was(
+    tmp_path_factory: pytest.TempPathFactory, stops: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    explain(questions(Counting()), folder / "whole.jsonl")
+    asked: list[str] = []
+    for stop in stops:
+        generator = Counting(limit=stop)
+        with suppress(KeyboardInterrupt):
+            explain(questions(generator), folder / "cut.jsonl")
+        asked += generator.asked
+    last = Counting()
+    explain(questions(last), folder / "cut.jsonl")
+    assert sorted(asked + last.asked) == sorted({*asked, *last.asked}), "a prompt was paid twice"
+    assert (folder / "cut.jsonl").read_bytes() == (folder / "whole.jsonl").read_bytes()
+
+
+def test_the_same_run_again_asks_nothing(file: Path) -> None:
+    explain(questions(Counting()), file)
+    before = file.read_bytes()
+    again = Counting()
+    assert explain(questions(again), file).known == 6
+    assert again.asked == [] and file.read_bytes() == before
+
+
+def test_only_failed_rows_are_asked_again(file: Path) -> None:
+    ends = iter(["ok", "failed", "truncated", "refused", "empty", "invalid"])
+
+    def script(prompt: Prompt) -> Answer:
+        return Answer(prompt.key, "half", next(ends), 3, 1)  # type: ignore[arg-type]
+
+    assert explain(questions(Counting(script=script)), file).asked["failed"] == 1
+    again = Counting()
+    explain(questions(again), file)
+    assert len(again.asked) == 1
+    table = read_explanations(file, RECOMMENDATIONS)
+    assert table["status"].to_list() == ["ok", "ok", "truncated", "refused", "empty", "invalid"]
+    assert table["text"][1] == "Heat for anna" and table["text"][2] == "half"
+
+
+def test_a_changed_history_is_another_question(file: Path) -> None:
+    explain(questions(Counting(), history=20), file)
+    again = Counting()
+    explain(questions(again, history=1), file)
+    assert len(again.asked) == 4, "cleo has no history, so her prompts did not change"
+    assert read_explanations(file, RECOMMENDATIONS)["history"].to_list() == [1, 1, 1, 1, 0, 0]
+
+
+def test_explanations_of_what_is_no_longer_recommended_are_left_out(file: Path) -> None:
+    explain(questions(Counting()), file)
+    assert read_explanations(file, RECOMMENDATIONS.head(1))["item_id"].to_list() == ["suspects"]
+
+
+def test_the_prompt_is_shortened_to_the_model_and_it_is_told(file: Path) -> None:
+    full = next(questions(Counting()).prompts())[0]
+    room = ScriptedGenerator(about).count_tokens(full.messages) - 1
+    outcome = explain(questions(Counting(context_tokens=room)), file)
+    table = read_explanations(file, RECOMMENDATIONS)
+    assert table["dropped"][0] == 1 and table["history"][0] == 2
+    assert outcome.shortened == table.filter(pl.col("dropped") > 0).height >= 1
+
+
+# Every answer reads some words and writes 3 tokens. At 1 USD a token, costs are token counts.
+PRICE = Price(1_000_000.0, 1_000_000.0)
+
+
+def test_it_stops_before_the_limit_is_exceeded_and_goes_on_when_it_is_raised(file: Path) -> None:
+    whole = explain(questions(Counting()), file.with_name("whole.jsonl"), price=PRICE, max_tokens=10)
+    first = next(iter(read_ledger(file.with_name("whole.jsonl"))))
+    two_rows = 2.0 * (first["input_tokens"] + 10)
+    outcome = explain(questions(Counting()), file, price=PRICE, max_tokens=10, max_cost=two_rows)
+    assert outcome.out_of_money and 0 < outcome.cost <= two_rows
+    assert 1 <= outcome.asked["ok"] < 6
+    nothing = explain(questions(Counting()), file, price=PRICE, max_tokens=10, max_cost=outcome.cost)
+    assert nothing.out_of_money and sum(nothing.asked.values()) == 0, "what earlier runs cost counts too"
+    rest = explain(questions(Counting()), file, price=PRICE, max_tokens=10, max_cost=whole.cost + 10)
+    assert not rest.out_of_money and rest.cost == pytest.approx(whole.cost)
+
+
+@given(st.floats(0, 2000), st.integers(1, 40))
+def test_the_limit_holds_whatever_the_answers_cost(
+    tmp_path_factory: pytest.TempPathFactory, limit: float, tokens: int
+) -> None:
+    def script(prompt: Prompt) -> Answer:
+        read = ScriptedGenerator(about).count_tokens(prompt.messages)
+        return Answer(prompt.key, "x", input_tokens=read, output_tokens=tokens)
+
+    file = tmp_path_factory.mktemp("purse") / "a.jsonl"
+    outcome = explain(questions(Counting(script=script)), file, price=PRICE, max_tokens=40, max_cost=limit)
+    rows = list(read_ledger(file))
+    assert sum(row["input_tokens"] + row["output_tokens"] for row in rows) <= limit
+    assert outcome.out_of_money == (len(rows) < 6)
+
+
+def test_a_limit_needs_a_price(file: Path) -> None:
+    with pytest.raises(InputError, match="--max-cost needs a price"):
+        explain(questions(Counting()), file, max_cost=1.0)
+
+
+def test_a_dry_run_counts_what_is_missing(file: Path) -> None:
+    generator = Counting()
+    plan = estimate(questions(generator), file, price=PRICE, max_tokens=10)
+    assert (plan.rows, plan.calls, plan.counted, len(plan.examples)) == (6, 6, 6, 3)
+    assert generator.asked == [] and not file.exists()
+    whole = explain(questions(generator), file, price=PRICE, max_tokens=10)
+    read = sum(row["input_tokens"] for row in read_ledger(file))
+    assert plan.input_tokens == read and plan.output_tokens_at_most == 60
+    assert plan.cost_at_most == read + 60 >= whole.cost
+    assert estimate(questions(generator), file, price=None, max_tokens=10).calls == 0
+
+
+class Forgetful(ScriptedGenerator):
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Answer]:
+        for prompt in list(prompts)[1:]:
+            yield Answer(prompt.key, "x")
+
+
+class Babbling(ScriptedGenerator):
+    def generate(self, prompts: Iterable[Prompt]) -> Iterator[Answer]:
+        for prompt in prompts:
+            yield Answer(prompt.key, "x")
+            yield Answer(prompt.key, "x again")
+
+
+def test_a_generator_that_breaks_its_contract_is_found_out(file: Path) -> None:
+    with pytest.raises(WorkError, match="left 1 prompts without an answer"):
+        explain(questions(Forgetful(about)), file)
+    with pytest.raises(WorkError, match="not asked, or twice"):
+        explain(questions(Babbling(about)), file.with_name("b.jsonl"))
+
+
+def test_a_half_written_line_is_read_around_and_repaired(file: Path) -> None:
+    explain(questions(Counting()), file)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert read_explanations(file, RECOMMENDATIONS).height == 5
+    again = Counting()
+    explain(questions(again), file)
+    assert len(again.asked) == 1 and read_explanations(file, RECOMMENDATIONS).height == 6
+
+
+def test_no_explanations_yet(file: Path) -> None:
+    with pytest.raises(InputError, match="no such explanations yet"):
+        read_explanations(file, RECOMMENDATIONS)
+
+
+def test_answers_made_otherwise_are_not_mixed(file: Path) -> None:
+    settle(file, {"template": "default", "history": 20, "item_attributes": None})
+    settle(file, {"template": "default", "history": 10})  # nothing was answered yet
+    explain(questions(Counting()), file)
+    settle(file, {"template": "default", "history": 10})
+    with pytest.raises(InputError, match=r"answers made with history = 10; found 5; keep both with --name OTHER"):
+        settle(file, {"template": "default", "history": 5})
+    with pytest.raises(InputError, match="made with item_attributes = None"):
+        settle(file, {"template": "default", "history": 10, "item_attributes": ["genres"]})
