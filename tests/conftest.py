@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.generators.loopback import Loopback, Serve
 from typer.testing import CliRunner
 
 from llmxrec.cli import app
@@ -56,3 +58,12 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
         return Ended(result.exit_code, result.output)
 
     return run
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start servers; they are gone when the test ends. The environment's proxies and keys are left out of it."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ExitStack() as stack:
+        yield lambda behave: stack.enter_context(closing(Loopback(behave)))

@@ -32,7 +32,11 @@ def test_every_shipped_recipe_loads(recipe: Path) -> None:
             "histroy = 50",
             "unknown setting of recipe r.toml, table prompt 'histroy'; did you mean 'history'?",
         ),
-        ("history = 50", "history = -1", "prompt.history of recipe r.toml should be greater than or equal to 0; found -1"),
+        (
+            "history = 50",
+            "history = -1",
+            "prompt.history of recipe r.toml should be greater than or equal to 0; found -1",
+        ),
         ('spec = "template"', 'spec = "tempalte"', "did you mean 'template'?"),
         ('spec = "template"', 'sped = "template"', "table generators.0 'sped'; did you mean 'spec'?"),
         ('recommenders = ["bpr"]', 'recommenders = ["sasrec"]', "unknown recommender of this recipe 'sasrec'"),

@@ -86,6 +86,15 @@ def test_a_broken_file_is_named_with_its_line(folder: Path, file: str, content: 
     assert message in str(caught.value)
 
 
+def test_a_history_counts_once_even_in_a_file_of_many_blocks(folder: Path) -> None:
+    wide = "0" * (1 << 24) + BEHAVIORS.splitlines(keepends=True)[0]
+    (folder / "behaviors.tsv").write_text(wide + BEHAVIORS)
+    dataset, report = read_dataset("mind", folder)
+    assert report.read["articles in histories"] == 5
+    assert report.read["impressions"] == 6
+    assert keeps_promises(dataset)
+
+
 def test_the_real_sample(real_data: Path) -> None:
     dataset, report = read_dataset("mind", real_data / "mind-sample")
     assert keeps_promises(dataset)

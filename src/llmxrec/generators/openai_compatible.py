@@ -60,7 +60,7 @@ class OpenAICompatibleGenerator:
         self._model = model
         self._server = server
         self._backoff = backoff or Backoff()
-        self._key = _read_key(needed=server is None)
+        self._key = _read_key()
         self._limit = "max_tokens"  # what the server calls the length limit, corrected by its first answer
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -72,6 +72,11 @@ class OpenAICompatibleGenerator:
         return sum(_estimate(message.content) + 4 for message in messages)
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Answer]:
+        if not self._key and self._server is None:
+            raise InputError(
+                f"OpenAI's API needs a key in {_KEY}",
+                cure=f"export {_KEY}=..., or name a server: openai:MODEL@http://host/v1",
+            )
         source = iter(prompts)
         waiting: set[Future[Answer]] = set()
         stopped_by: WorkError | None = None
@@ -217,13 +222,9 @@ class _Line:
         return WorkError(f"{host} cannot go on answering: {brief(why, 300)}")
 
 
-def _read_key(needed: bool) -> str:
+def _read_key() -> str:
+    """The key, empty where there is none: it is missed only when something is asked, so that a dry run needs none."""
     key = os.environ.get(_KEY, "").strip()
-    if not key and needed:
-        raise InputError(
-            f"OpenAI's API needs a key in {_KEY}",
-            cure=f"export {_KEY}=..., or name a server: openai:MODEL@http://host/v1",
-        )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise InputError(f"{_KEY} holds signs that no key has", cure="set it again, without quotes or line breaks")
     return key

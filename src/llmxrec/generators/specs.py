@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from llmxrec.errors import InputError
 from llmxrec.generators.presets import presets
 from llmxrec.generators.prices import Price, price_of
 from llmxrec.generators.protocol import Generator
 from llmxrec.lookup import closest, resolve
+from llmxrec.settings import Settings
 
 GENERATORS = {
     "template": "llmxrec.generators.template:TemplateGenerator",
@@ -34,10 +35,8 @@ GENERATORS = {
 _FORMS = ("template", "hf:NAME_OR_PATH", "openai:MODEL")
 
 
-class GenerationSettings(BaseModel):
+class GenerationSettings(Settings):
     """How answers are made. The same settings for every generator, so that generators can be compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     max_tokens: int = Field(default=200, ge=1)
     """Tokens an answer may have; a longer one is cut and marked `truncated`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from llmxrec.generators.specs import GenerationSettings
 from llmxrec.records import Answer, Domain, Instruction, Item, Message, Prompt
 
 _MOST_VALUES = 3
@@ -20,9 +19,6 @@ class TemplateGenerator:
 
     name = "template"
     context_tokens: int | None = None
-
-    def __init__(self, settings: GenerationSettings | None = None) -> None:
-        """`settings` are those of every generator; none of them changes a fixed sentence."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Words: it reads records, so nothing is ever too long for it."""

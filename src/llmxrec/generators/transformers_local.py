@@ -242,7 +242,7 @@ def _checked_adapter(folder: Path) -> Path:
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / file).is_file():
             raise InputError(
-                f"a LoRA adapter is a folder with {file}", value=str(folder), cure="llmxrec tune makes one"
+                f"a LoRA adapter is a folder with {file}", value=str(folder), cure="give one that PEFT saved"
             )
     return folder
 
