@@ -55,9 +55,15 @@ def test_commands_run_and_print_what_is_shown(page: Path, folder: Path, call: Ca
         assert words[0] == "llmxrec"
         ended = call(*words[1:])
         assert ended.code == 0, f"{command}\n{ended.out}"
-        printed = [line.rstrip() for line in ended.out.splitlines() if line.strip()]
-        places = [printed.index(line.rstrip()) if line.rstrip() in printed else -1 for line in shown if line != "..."]
+        printed = [_rounded(line) for line in ended.out.splitlines() if line.strip()]
+        wanted = [_rounded(line) for line in shown if line != "..."]
+        places = [printed.index(line) if line in printed else -1 for line in wanted]
         assert -1 not in places and places == sorted(places), f"{command}\n{ended.out}"
+
+
+def _rounded(line: str) -> str:
+    """Measured shares differ in their last digits from one kind of processor to another."""
+    return re.sub(r"\b0\.(\d)\d+", r"0.\1", line.rstrip())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

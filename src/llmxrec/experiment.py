@@ -116,8 +116,10 @@ class Trained:
     metrics: tuple[Metric, ...]
 
     def __str__(self) -> str:
-        measured = "; ".join(str(metric) for metric in self.metrics) or "not measured: nothing was held out"
-        return f"{self.rows:,} recommendations for {self.users:,} users; {measured}"
+        if not self.metrics:
+            return f"recommended to {self.users:,} users; not measured, for nothing was held out"
+        shown = [metric for metric in self.metrics if metric.name.startswith(("NDCG", "Recall"))]
+        return ", ".join([*map(str, shown), f"{self.metrics[0].rows:,} users"])
 
 
 def recommend(

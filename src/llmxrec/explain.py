@@ -280,12 +280,16 @@ def read_explanations(file: Path, recommendations: pl.DataFrame) -> pl.DataFrame
 
 
 def settle(file: Path, settings: Mapping[str, Any]) -> None:
-    """Note beside the ledger `file` how its answers are made; refuse to mix them with answers made otherwise.
+    """Note beside the ledger `file` how its answers are made. Raises InputError as `refuse_to_mix` does."""
+    refuse_to_mix(file, settings)
+    with atomic(file.with_suffix(".toml")) as draft:
+        draft.write_text(tomli_w.dumps(_set(settings)), encoding="utf-8")
 
-    Raises InputError naming the first setting that differs.
-    """
+
+def refuse_to_mix(file: Path, settings: Mapping[str, Any]) -> None:
+    """Raises InputError where the ledger `file` holds answers made otherwise, naming the first setting that differs."""
     notes = file.with_suffix(".toml")
-    wanted = {key: value for key, value in settings.items() if value is not None}
+    wanted = _set(settings)
     if notes.exists() and file.exists() and file.stat().st_size:
         before = tomllib.loads(notes.read_text(encoding="utf-8"))
         for key in [*wanted, *before]:
@@ -295,8 +299,11 @@ def settle(file: Path, settings: Mapping[str, Any]) -> None:
                     value=wanted.get(key),
                     cure="keep both with --name OTHER, or delete the file to start over",
                 )
-    with atomic(notes) as draft:
-        draft.write_text(tomli_w.dumps(wanted), encoding="utf-8")
+
+
+def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is not set: TOML has no null."""
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _explanation(questions: Questions, prompt: Prompt, rank: int) -> Callable[[Answer], Explanation]:

@@ -150,6 +150,7 @@ def test_other_settings_are_not_mixed_into_the_same_file(call: Call, shop: Path)
     assert mixed.code == 2 and "made with history = 20; found 2; keep both with --name OTHER" in mixed.out
     assert call("explain", "w", "--history", "2", "--name", "short").code == 0
     assert "answered before" in call("explain", "w").out
+    assert call("explain", "w", "--history", "3", "--dry-run").code == 2
 
 
 def test_hostile_titles_cannot_steer_the_terminal(call: Call, tmp_path: Path) -> None:

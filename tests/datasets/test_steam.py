@@ -169,6 +169,7 @@ def test_which_reviews_to_read_must_be_clear(tmp_path: Path) -> None:
     [
         ("__import__('os').system('true')", "line 2: every line is one object, as JSON or as a Python literal"),
         ("{u'id': u'1', u'title': open('x')}", "line 2: every line is one object, as JSON or as a Python literal"),
+        ("{u'username': u, u'product_id': u'10'}", "line 2: every line is one object"),
         ("[1, 2]", r"line 2: every line is one object; found \[1, 2\]"),
         ("{'user_id': 'x', 'reviews': 3}", "line 2: 'reviews' is a list of objects; found 3"),
         ("{" * 100_000, "line 2: every line is one object"),

@@ -52,7 +52,7 @@ def explain(
 ) -> None:
     """Stage 2: have a generator explain the recommendations. Stopped at any moment, it goes on where it was."""
     from llmxrec import experiment
-    from llmxrec.explain import estimate
+    from llmxrec.explain import estimate, refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.recipe import GeneratorRecipe
     from llmxrec.settings import check
@@ -72,15 +72,15 @@ def explain(
         {
             "spec": generator,
             "name": name,
-            "settings": dict(
-                max_tokens=max_tokens,
-                temperature=temperature,
-                seed=seed,
-                context_tokens=context_tokens,
-                batch_size=batch_size,
-                concurrency=concurrency,
-                timeout=timeout,
-            ),
+            "settings": {
+                "max_tokens": max_tokens,
+                "temperature": temperature,
+                "seed": seed,
+                "context_tokens": context_tokens,
+                "batch_size": batch_size,
+                "concurrency": concurrency,
+                "timeout": timeout,
+            },
             "price": _price(price),
             "max_cost": max_cost,
         },
@@ -88,6 +88,7 @@ def explain(
     )
     file = place.explanations(recommender, asked.label)
     if dry_run:
+        refuse_to_mix(file, experiment.answer_settings(asked, prompt, seed))
         questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
         _show(estimate(questions, file, price=experiment.price_for(asked), max_tokens=max_tokens))
         return

@@ -75,6 +75,6 @@ def quiet_literals() -> Iterator[None]:
 
 def _plain(value: str) -> Any:
     quoted = value.removeprefix("u")
-    if quoted[0] in "'\"" and "\\" not in quoted:
+    if quoted[:1] in ("'", '"') and "\\" not in quoted:
         return quoted[1:-1]
     return ast.literal_eval(value)

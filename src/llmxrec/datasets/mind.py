@@ -40,7 +40,7 @@ def read(source: Path) -> tuple[Dataset, ReadReport]:
         clicks.append(shown.filter(pl.col("label") == "1").select("user_id", "item_id", "timestamp"))
         unlabelled += shown.filter(~pl.col("label").fill_null("").is_in(("0", "1"))).height
     # The same history stands in every row of a user.
-    before = pl.concat(histories)
+    before = pl.concat(histories).unique(maintain_order=True)
     before = _exploded(before, "history").select("user_id", pl.col("history").alias("item_id"))
     clicked = pl.concat(clicks)
     return assemble(

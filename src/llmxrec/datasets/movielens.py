@@ -19,7 +19,7 @@ _GENDERS = {"M": "male", "F": "female"}
 
 
 def read(source: Path) -> tuple[Dataset, ReadReport]:
-    """Read the folder `source`. Files are latin-1; ratings go from 1 to 5; times are UTC.
+    """Read the folder `source`. Files are latin-1, times are UTC.
 
     Raises InputError for a file that is missing or breaks the format.
     """

@@ -23,7 +23,10 @@ RECOMMENDERS = {
 
 
 def make_recommender(name: str, settings: Mapping[str, Any] | None = None, seed: int = 1) -> Recommender:
-    """The recommender called `name`, not fitted yet; `seed` is for those that draw. Raises InputError for an unknown name or setting."""
+    """The recommender called `name`, not fitted yet; `seed` is for those that draw, unless `settings` has one.
+
+    Raises InputError for an unknown name or setting.
+    """
     from llmxrec.settings import check
 
     recommender = resolve("recommender", name, RECOMMENDERS)
