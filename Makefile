@@ -33,7 +33,8 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 lock: $(VENV)/.dev
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^llmxrec' > constraints.txt
+	echo '# What the tests install, pinned; made by: make lock' > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable >> constraints.txt
 
 clean:
 	rm -rf $(VENV) demo-workspace
