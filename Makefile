@@ -34,7 +34,7 @@ $(BIN)/python:
 
 lock: $(VENV)/.dev
 	echo '# What the tests install, pinned; made by: make lock' > constraints.txt
-	$(BIN)/python -m pip freeze --exclude-editable >> constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's|+cpu$$||' >> constraints.txt
 
 clean:
 	rm -rf $(VENV) demo-workspace
