@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from llmxrec.datasets.literals import unescape
 from llmxrec.errors import InputError
-from llmxrec.prompts.released import parse_released, unescape
+from llmxrec.prompts.released import parse_released
 from llmxrec.prompts.template import BUNDLED, load_template
 
 MADE_UP = """The history games played by the customer are:

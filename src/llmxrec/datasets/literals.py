@@ -17,6 +17,7 @@ from llmxrec.errors import InputError
 # A key and its value, which is a string or a bare word or number. Strings end at the first quote of their kind that
 # no backslash precedes, so a match that starts where the one before ended is never inside a string.
 _STRING = r"""u?'[^'\\]*(?:\\.[^'\\]*)*'|u?"[^"\\]*(?:\\.[^"\\]*)*\""""
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 _PAIR = re.compile(rf"""((?:^{{|, )u?'(\w+)': ({_STRING}|[\w.+-]+))""")
 
 
@@ -62,6 +63,16 @@ def text(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
         return str(value)
     return None
+
+
+def unescape(found: str) -> str:
+    r"""`found` with escapes such as \u2122 and \xae, left in it as letters, made the signs they stand for.
+
+    >>> unescape("Paladins" + chr(92) + "xae")
+    'Paladins®'
+    """
+    signs = _ESCAPE.sub(lambda code: chr(int(code[1] or code[2], 16)), found) if "\\" in found else found
+    return signs if signs is found else whole_characters(signs)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ import polars as pl
 from llmxrec.datasets.cleaning import assemble
 from llmxrec.datasets.dataset import Dataset, ReadReport
 from llmxrec.datasets.domains import load_domain
-from llmxrec.datasets.literals import flat_fields, quiet_literals, read_object, text
-from llmxrec.datasets.textfiles import existing_folder, one_of, read_lines, whole_characters
+from llmxrec.datasets.literals import flat_fields, quiet_literals, read_object, text, unescape
+from llmxrec.datasets.textfiles import existing_folder, one_of, read_lines
 from llmxrec.errors import InputError
 from llmxrec.progress import progress
 
@@ -33,7 +33,6 @@ _GAMES = pl.Schema(
 _REVIEW = ("username", "product_id", "date")
 _REVIEWS = pl.Schema({"user_id": pl.String, "item_id": pl.String, "date": pl.String, "rating": pl.Float64})
 _APP = re.compile(r"/app/(\d+)")
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _AMOUNT = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?)")
 
 
@@ -119,11 +118,9 @@ def _game(line: dict[str, Any], notes: Counter[str]) -> dict[str, Any]:
 def _readable(value: Any) -> str | None:
     """Text without the escapes of Python (\\u2122) and HTML (&amp;, at times twice over) that the source has left."""
     found = text(value)
-    if found and "\\u" in found:
-        found = whole_characters(_ESCAPE.sub(lambda code: chr(int(code[1], 16)), found))
     if found and "&" in found:
         found = html.unescape(html.unescape(found))
-    return found
+    return unescape(found) if found else found
 
 
 def _reviews(file: Path, notes: Counter[str]) -> pl.DataFrame:

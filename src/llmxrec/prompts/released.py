@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from llmxrec.datasets.domains import load_domain
+from llmxrec.datasets.literals import unescape
 from llmxrec.errors import InputError
 from llmxrec.prompts.lines import one_line
 from llmxrec.records import Domain, Instruction, Item, User
@@ -32,7 +33,6 @@ _CANDIDATE = re.compile(r"Give reasons why [^\n]*title(?: and \w+)?:\n(.*?)\n(?:
 _PROFILE = re.compile(
     r"The age of the customer is (\d+), the gender is (\w+) and the customer's occupation is ([\w ]+)\."
 )
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
 def parse_released(text: str) -> tuple[Instruction, Domain]:
@@ -62,16 +62,6 @@ def load_released_domain(name: str) -> Domain:
     domain = load_domain(name)
     shown = {"movies": ["genres"], "news": ["category", "subcategory"], "games": ["tags"]}[name]
     return replace(domain, item_attributes={key: domain.item_attributes[key] for key in shown})
-
-
-def unescape(text: str) -> str:
-    r"""`text` with escapes such as \u2122 and \xe9, left in it as letters, made the signs they stand for.
-
-    >>> unescape("Paladins" + chr(92) + "xae")
-    'Paladins®'
-    """
-    signs = _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)
-    return signs.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _items(lines: list[str]) -> Iterator[Item]:
