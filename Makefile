@@ -13,7 +13,7 @@ demo: $(VENV)/.base
 	$(BIN)/llmxrec demo demo-workspace
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

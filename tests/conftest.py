@@ -8,11 +8,16 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.generators.loopback import Loopback, Serve
 from typer.testing import CliRunner
 
 from llmxrec.cli import app
+
+# How long an example takes is no test: machines are shared, and the first one may compile a kernel.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,7 +29,7 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("serve") / "log.txt"
-    command = shutil.which("transformers")
+    command = shutil.which("transformers", path=str(Path(sys.executable).parent))
     assert command is not None, "the development extra brings transformers[serving]"
     with log.open("wb") as output:
         process = subprocess.Popen(

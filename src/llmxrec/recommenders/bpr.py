@@ -58,7 +58,7 @@ class BPR:
 
     def fit(self, train: Histories, advance: Advance = quiet) -> Self:
         """Raises InputError for an empty catalogue."""
-        from llmxrec.recommenders.sgd import epoch, shuffle
+        from llmxrec.recommenders.kernels import bpr_epoch, shuffle
 
         if train.n_items == 0:
             raise InputError("bpr needs items to rank", value=0)
@@ -76,7 +76,7 @@ class BPR:
         for number in range(settings.epochs):
             rate = np.float32(settings.learning_rate * (1 - number / settings.epochs))
             shuffle(order, state)
-            epoch(
+            bpr_epoch(
                 order, users, items, train.offsets, owned, self.user_factors, self.item_factors, self.biases,
                 rate, np.float32(settings.regularization), state,
             )  # fmt: skip

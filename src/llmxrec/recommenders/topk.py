@@ -56,24 +56,16 @@ def top_k(
     """The `k` highest of each row of `scores` (one row per user) outside `known`, best first.
 
     Returns item numbers and scores, (rows, min(k, n_items)); where a row has fewer, the rest has score -inf. `scores`
-    is changed.
+    is changed: what is known becomes -inf.
     """
+    from llmxrec.recommenders.kernels import best_of_rows
+
     starts, counts = known.offsets[users], np.diff(known.offsets)[users]
     rows = np.repeat(np.arange(len(users)), counts)
     # The places of all these users' items, one after the other: each user's start, and 0, 1, 2... from there.
     places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(len(rows))
     scores[rows, known.item_index[places]] = -np.inf
-    k = min(k, scores.shape[1])
-    if k == scores.shape[1]:
-        best = np.tile(np.arange(k), (len(users), 1))
-    else:
-        # The k-th highest score is a border: all above it are in, and of those equal to it, the first few.
-        border = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-        above = scores > border
-        wanted = k - above.sum(axis=1, keepdims=True)
-        equal = scores == border
-        inside = above | (equal & (np.cumsum(equal, axis=1) <= wanted))
-        best = np.nonzero(inside)[1].reshape(len(users), k)
-    values = np.take_along_axis(scores, best, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
+    best = np.zeros((len(users), min(k, scores.shape[1])), np.int64)
+    values = np.full(best.shape, -np.inf, np.float32)
+    best_of_rows(scores, best, values)
+    return best, values

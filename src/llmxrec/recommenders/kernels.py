@@ -1,4 +1,4 @@
-"""BPR's training loop, compiled. Imported when a model is fitted, since numba takes half a second to load."""
+"""The inner loops, compiled. Imported when they are needed, since numba takes half a second to load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shuffle(order: Any, state: Any) -> None:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def epoch(
+def bpr_epoch(
     order: Any,
     users: Any,
     items: Any,
@@ -79,3 +79,24 @@ def epoch(
             r[f] += rate * (-push * pf - regularization * rf)
         biases[i] += rate * push
         biases[j] -= rate * push
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def best_of_rows(scores: Any, best: Any, values: Any) -> None:
+    """Put the highest scores of each row into `values`, and their columns into `best`, highest first.
+
+    Of equal scores, the lower column comes first. `values` begins as -inf, and keeps it where a row has fewer scores
+    above that. A row is passed once; almost every score is below the worst of those kept, and goes by with one look.
+    """
+    size = best.shape[1]
+    for row in range(scores.shape[0]):
+        kept, columns = values[row], best[row]
+        for column in range(scores.shape[1]):
+            score = scores[row, column]
+            if not score > kept[size - 1]:
+                continue
+            place = size - 1
+            while place > 0 and kept[place - 1] < score:
+                kept[place], columns[place] = kept[place - 1], columns[place - 1]
+                place -= 1
+            kept[place], columns[place] = score, column
