@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,17 @@ def test_the_examples_of_files_are_right(tmp_path: Path) -> None:
     assert load_domain(tmp_path / "books.toml").verb_past == "read"
     (template,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs/generators.md").read_text(), re.DOTALL)
     assert list(read_template("mine", template).sections) == ["history", "candidate", "explain"]
+
+
+def test_the_examples_of_code_run(tmp_path: Path) -> None:
+    suites, stages = re.findall(r"```python\n(.*?)```", (ROOT / "docs/your-own-models.md").read_text(), re.DOTALL)
+    (tmp_path / "test_mine.py").write_text(suites)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", tmp_path], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 0 and " passed" in ended.stdout, ended.stdout + ended.stderr
+    printed = subprocess.run([sys.executable, "-c", stages], capture_output=True, text=True, check=True).stdout
+    assert "NDCG@10 0.0" in printed
 
 
 def test_the_readme_is_one_screen() -> None:
