@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.worlds import ANNA, MOVIES, SUSPECTS, instructions, small_dataset
 
-from llmxrec.datasets.dataset import Histories
+from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError
 from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.prompt import make_prompt
@@ -35,6 +35,22 @@ def test_history_is_oldest_first_and_never_holds_the_candidate() -> None:
     assert titles(make(history=1).make("explain", "anna", "fargo")) == ["Heat"]
     assert titles(make(history=0).make("explain", "anna", "fargo")) == []
     assert titles(make().make("explain", "cleo", "heat")) == []
+
+
+@given(st.integers(0, 30), st.integers(0, 40))
+def test_the_newest_items_are_shown_as_many_as_there_are_or_as_are_asked_for(had: int, length: int) -> None:
+    rows = pl.DataFrame(
+        {"user_id": ["u"] * had, "item_id": [f"i{n}" for n in range(had)], "timestamp": range(had)},
+        schema={"user_id": pl.String, "item_id": pl.String, "timestamp": pl.Int64},
+    )
+    catalogue = [f"i{n}" for n in range(31)]
+    items = pl.DataFrame({"item_id": catalogue, "title": catalogue})
+    dataset = Dataset(
+        rows.with_columns(rating=pl.lit(None, pl.Float64)), items, pl.DataFrame({"user_id": ["u"]}), MOVIES
+    )
+    histories = Histories.build(rows, pl.Series(["u"]), items["item_id"])
+    instructions = Instructions.of(dataset, histories, PromptSettings(history=length), ["u"])
+    assert titles(instructions.make("explain", "u", "i30")) == catalogue[:had][max(0, had - length) :]
 
 
 def test_side_information_is_switched_piece_by_piece() -> None:

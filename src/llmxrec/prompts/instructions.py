@@ -10,7 +10,7 @@ from pydantic import Field
 
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.lookup import closest
-from llmxrec.records import Instruction, Item, Task, User
+from llmxrec.records import Domain, Instruction, Item, Task, User
 from llmxrec.settings import Settings
 
 V = TypeVar("V")
@@ -88,9 +88,14 @@ class Instructions:
         if targets:
             user = replace(user, attributes=_without(user.attributes, targets))
             candidate = replace(candidate, attributes=_without(candidate.attributes, targets))
-        return Instruction(
-            task, user, tuple(known[len(known) - self.length :] if self.length else ()), candidate, targets
-        )
+        newest = known[max(0, len(known) - self.length) :]
+        return Instruction(task, user, tuple(newest), candidate, targets)
+
+
+def check_shown(settings: PromptSettings, domain: Domain) -> None:
+    """Raises InputError for side information to be shown that `domain` does not list."""
+    _shown("item attribute", settings.item_attributes, domain.item_attributes)
+    _shown("user attribute", settings.user_attributes, domain.user_attributes)
 
 
 def _shown(kind: str, wanted: tuple[str, ...] | None, listed: Mapping[str, str]) -> tuple[str, ...]:

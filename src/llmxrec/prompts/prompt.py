@@ -11,6 +11,10 @@ from llmxrec.prompts.template import Template
 from llmxrec.records import Domain, Instruction, Message, Prompt
 
 
+class TooLong(InputError):
+    """A prompt that the model could not read even without any history."""
+
+
 def make_prompt(
     key: str,
     instruction: Instruction,
@@ -24,8 +28,8 @@ def make_prompt(
 ) -> Prompt:
     """Render `instruction`; where it takes more than `room` tokens, drop the oldest history until it fits.
 
-    `room` None: there is no limit, and nothing is counted. Raises InputError where it does not fit even without
-    any history.
+    `room` None: there is no limit, and nothing is counted. Raises TooLong where it does not fit even without any
+    history.
     """
 
     def with_dropped(count: int) -> Prompt:
@@ -38,7 +42,7 @@ def make_prompt(
         return prompt
     shortest = with_dropped(len(instruction.history))
     if (needed := count_tokens(shortest.messages)) > room:
-        raise InputError(
+        raise TooLong(
             f"a prompt fits the model: without any history it takes {needed} tokens, and there is room for {room}",
             cure="allow a larger context, fewer tokens for the answer, or use a shorter template",
         )

@@ -22,7 +22,7 @@ _FOLD_RIDGE = 1e-3
 """Keeps the fold-in solvable where there are fewer users than features."""
 
 _FOLD_USERS = 20_000
-"""Users that the fold-in is fitted on, at most; more would change nothing but the memory it takes."""
+"""About as many users are enough to fit the fold-in; more would change nothing but the memory it takes."""
 
 
 class BPRSettings(Settings):
@@ -32,7 +32,7 @@ class BPRSettings(Settings):
     """Numbers per user and item."""
     epochs: Annotated[int, Field(ge=1)] = 50
     """Passes over all interactions."""
-    learning_rate: Annotated[float, Field(gt=0)] = 0.15
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.15
     """Of the first epoch; it falls to zero in equal steps."""
     regularization: Annotated[float, Field(ge=0)] = 0.005
     """L2, of factors (biases are free)."""

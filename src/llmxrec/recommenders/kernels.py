@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import int64, njit, uint64
 
 # A whole epoch is one call. Random numbers come from splitmix64, whose state is handed in and left changed: the same
-# seed gives the same model on every machine, and nothing global is touched.
+# seed takes the same steps, and nothing global is touched.
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _compiled(function: F) -> F:
+    try:
+        return cast(F, njit(cache=True)(function))
+    except RuntimeError:  # a read-only installation has no place for compiled code: it is compiled in every run
+        return cast(F, njit(function))
+
+
+@_compiled
 def _below(state: Any, n: Any) -> Any:
     """A random integer from 0 to n - 1."""
     state[0] += uint64(0x9E3779B97F4A7C15)
@@ -22,7 +32,7 @@ def _below(state: Any, n: Any) -> Any:
     return int64(((z >> uint64(32)) * uint64(n)) >> uint64(32))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@_compiled
 def shuffle(order: Any, state: Any) -> None:
     """Put `order` into a random order (Fisher-Yates)."""
     for last in range(len(order) - 1, 0, -1):
@@ -30,7 +40,7 @@ def shuffle(order: Any, state: Any) -> None:
         order[last], order[other] = order[other], order[last]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@_compiled
 def bpr_epoch(
     order: Any,
     users: Any,
@@ -81,7 +91,7 @@ def bpr_epoch(
         biases[j] -= rate * push
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@_compiled
 def best_of_rows(scores: Any, best: Any, values: Any) -> None:
     """Put the highest scores of each row into `values`, and their columns into `best`, highest first.
 

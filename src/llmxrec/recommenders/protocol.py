@@ -37,7 +37,7 @@ class Recommender(Protocol):
     def score(self, users: npt.NDArray[np.int64]) -> Scores:
         """Score every item for these users of the fitted histories, by their number.
 
-        Returns (len(users), n_items), float32, higher is better; items already seen are not removed here.
+        Returns (len(users), n_items), float32; the higher, the better. What they have had keeps its score.
         """
         ...
 

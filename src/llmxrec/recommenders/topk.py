@@ -17,7 +17,7 @@ _BLOCK_BYTES = 1 << 26
 def recommend(
     recommender: Recommender, train: Histories, known: Histories, k: int, advance: Advance = quiet
 ) -> pl.DataFrame:
-    """The `k` best items for every user of `train`, without those in `known`.
+    """The `k` best items for every user who has a history in `train`, without those in `known`.
 
     `known` numbers users and items as `train` does. Returns user_id, item_id, rank (Int32, from 1), score (Float64);
     of equal scores, the item that stands first in the item table comes first. Who has fewer than `k` unseen items gets
@@ -26,9 +26,10 @@ def recommend(
     if k < 1:
         raise InputError("k is the number of items recommended to each user, 1 or more", value=k)
     block = max(1, _BLOCK_BYTES // (4 * max(1, train.n_items)))
+    everyone = np.flatnonzero(np.diff(train.offsets))
     users, items, scores, ranks = [], [], [], []
-    for start in range(0, train.n_users, block):
-        numbers = np.arange(start, min(start + block, train.n_users))
+    for start in range(0, len(everyone), block):
+        numbers = everyone[start : start + block]
         block_scores = recommender.score(numbers)
         if np.isnan(block_scores).any():
             raise WorkError(f"{recommender.name} gave scores that are no numbers; train it with other settings")
