@@ -77,13 +77,29 @@ def test_a_broken_line_in_the_middle_is_named(file: Path) -> None:
         list(read_ledger(file))
 
 
-@pytest.mark.parametrize("content", [b"user,item\n1,2\n", b"[1]\n", b'"text"\n', b"not a ledger"])
+@pytest.mark.parametrize("content", [b"user,item\n1,2\n", b"[1]\n", b'"text"\n', b"not a ledger", b"{see appendix"])
 def test_what_is_no_ledger_is_not_appended_to(file: Path, content: bytes) -> None:
     file.parent.mkdir()
     file.write_bytes(content)
     with pytest.raises(InputError, match="line 1"):
         Ledger(file)
     assert file.read_bytes() == content
+
+
+def test_another_kind_of_file_is_left_as_it_is(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b'my notes\n{"see appendix')
+    with pytest.raises(InputError, match="line 1"):
+        Ledger(file)
+    assert file.read_bytes() == b'my notes\n{"see appendix'
+
+
+def test_zeros_that_a_power_cut_left_are_cut_off(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b'{"a":1}\n' + b"\0" * 700)
+    with Ledger(file) as ledger:
+        ledger.append({"a": 2})
+    assert list(read_ledger(file)) == [{"a": 1}, {"a": 2}]
 
 
 def test_one_writer_at_a_time(file: Path) -> None:

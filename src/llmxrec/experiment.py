@@ -6,6 +6,7 @@ writes what the next one reads.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -15,19 +16,22 @@ from typing import Any
 
 import polars as pl
 
-from llmxrec.datasets import read_dataset
+from llmxrec.datasets import READERS, read_dataset
 from llmxrec.datasets.dataset import Dataset, Histories, ReadReport
+from llmxrec.datasets.domains import load_domain
 from llmxrec.datasets.split import leave_one_out
-from llmxrec.errors import InputError, WorkError
-from llmxrec.explain import Outcome, Questions, explain, settle
-from llmxrec.generators.prices import Price
-from llmxrec.generators.specs import GenerationSettings, make_generator, price_of_spec, read_spec
+from llmxrec.errors import InputError
+from llmxrec.explain import Outcome, Questions, explain, refuse_to_mix
+from llmxrec.generators.specs import GenerationSettings, make_generator
+from llmxrec.lookup import closest
 from llmxrec.progress import progress
-from llmxrec.prompts.instructions import PromptSettings
-from llmxrec.recipe import EXTERNAL, GeneratorRecipe, Recipe
+from llmxrec.prompts.instructions import PromptSettings, check_shown
+from llmxrec.prompts.template import load_template
+from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
 from llmxrec.recommenders import make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.topk import recommend as top_k
+from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace, atomic
 
 DATA_FOLDERS = ("data", "../shared/data")
@@ -43,10 +47,7 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
         store_dataset(workspace, dataset, report, kind=recipe.dataset.kind)
         for line in report.lines():
             say(f"  {line}")
-    elif (held := workspace.read_manifest().get("dataset", {}).get("kind")) != recipe.dataset.kind:
-        raise InputError(
-            f"{workspace.path} holds dataset '{held}'", value=recipe.dataset.kind, cure="choose another --workspace"
-        )
+    _check_fit(recipe, workspace)
     workspace.note("recipe", **recipe.model_dump(mode="json"))
     for entry in recipe.recommenders:
         how: dict[str, Any] = {"k": recipe.k, "hold_out": recipe.hold_out, "seed": recipe.seed}
@@ -66,18 +67,44 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
             say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
 
 
+def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
+    """Raises InputError where the workspace holds what the recipe would spoil, before anything is done."""
+    held = workspace.read_manifest().get("dataset", {})
+    kind, source = held.get("kind"), str(held.get("source"))
+    other = recipe.dataset.source is not None and Path(recipe.dataset.source).resolve() != Path(source).resolve()
+    if kind != recipe.dataset.kind or other:
+        raise InputError(
+            f"{workspace.path} holds the dataset '{kind}' of {source}",
+            value=recipe.dataset.source if other else recipe.dataset.kind,
+            cure="choose another --workspace",
+        )
+    check_shown(recipe.prompt, load_domain(workspace.dataset / "domain.toml"))
+    for entry in recipe.recommenders:
+        how: dict[str, Any] = {"hold_out": False}
+        if entry.name == EXTERNAL:
+            read_recommendations(workspace, EXTERNAL)
+        else:
+            settings = make_recommender(entry.name, entry.settings, seed=recipe.seed).settings
+            how = {"hold_out": recipe.hold_out, "settings": settings.model_dump(mode="json")}
+        if entry.name in (recipe.explain.recommenders or [entry.name]):
+            for generator in recipe.generators:
+                file = workspace.explanations(entry.name, generator.label)
+                refuse_to_mix(file, answer_settings(generator, recipe.prompt, recipe.seed, how))
+
+
 def find_source(kind: str, source: str | Path | None = None) -> Path | None:
     """The folder of a dataset's original files: `source`, or where such files usually lie; None for the bundled one.
 
     Raises InputError, naming the places looked at, where there is none.
     """
+    if kind not in READERS:
+        raise closest("dataset", kind, READERS)
     if source is not None or kind == "demo":
         return None if source is None else Path(source)
     roots = [root for root in (os.environ.get("LLMXREC_DATA"), *DATA_FOLDERS) if root]
     for root in roots:
-        for folder in (Path(root, kind), Path(root, f"{kind}-sample")):
-            if folder.is_dir():
-                return folder
+        if Path(root, kind).is_dir():
+            return Path(root, kind)
     looked = ", ".join(str(Path(root, kind)) for root in roots)
     raise InputError(
         f"the original files of '{kind}' lie in a folder", cure=f"give it with --source (looked at: {looked})"
@@ -85,7 +112,9 @@ def find_source(kind: str, source: str | Path | None = None) -> Path | None:
 
 
 def check_new(workspace: Workspace) -> None:
-    """Raises InputError where the workspace has a dataset already."""
+    """Raises InputError where the workspace has a dataset already, or is no folder."""
+    if workspace.path.exists() and not workspace.path.is_dir():
+        raise InputError("a workspace is a folder", value=str(workspace.path), cure="choose another name")
     if workspace.dataset.exists():
         raise InputError(
             "a workspace holds one dataset", value=str(workspace.dataset), cure="choose another folder, or delete it"
@@ -97,21 +126,26 @@ def store_dataset(workspace: Workspace, dataset: Dataset, report: ReadReport, **
     check_new(workspace)
     draft = workspace.path / ".dataset.draft"
     shutil.rmtree(draft, ignore_errors=True)
+    counts = {key: dict(value) for key, value in asdict(report).items() if isinstance(value, Mapping)}
     try:
         dataset.save(draft)
+        # Noted before it is there: a kill in between leaves a note that the next try overwrites.
+        workspace.note("dataset", **{"source": report.source, **origin}, **counts)
         draft.rename(workspace.dataset)
-    except OSError as error:
-        raise WorkError(f"{workspace.path}: cannot be written: {error.strerror}") from error
-    counts = {key: dict(value) for key, value in asdict(report).items() if isinstance(value, Mapping)}
-    workspace.note("dataset", source=report.source, **origin, **counts)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A recommender's result: how many rows it recommends, and how it ranks the held-out items (none: not measured)."""
+    """A recommender's result: rows recommended to users, and how it ranks the held-out items (none: not measured).
+
+    `strangers` have no history and are recommended nothing; `kept_out` have too few items to hold any out.
+    """
 
     rows: int
     users: int
+    strangers: int
     kept_out: int
     metrics: tuple[Metric, ...]
 
@@ -156,7 +190,7 @@ def recommend(
         metrics={metric.name: asdict(metric) for metric in metrics},
     )
     users = recommendations["user_id"].n_unique()
-    return Trained(recommendations.height, users, kept_out, metrics)
+    return Trained(recommendations.height, users, dataset.users.height - users, kept_out, metrics)
 
 
 def _is_trained(
@@ -175,15 +209,6 @@ def write_recommendations(workspace: Workspace, name: str, recommendations: pl.D
         recommendations.write_parquet(file)
 
 
-def read_recommendations(workspace: Workspace, name: str) -> pl.DataFrame:
-    """What `write_recommendations` wrote. Raises InputError where there is none."""
-    file = workspace.recommendations(name)
-    if not file.exists():
-        cure = "give yours with: llmxrec init --recommendations FILE" if name == EXTERNAL else "llmxrec recommend"
-        raise InputError(f"there are no recommendations of '{name}' yet", value=str(file), cure=f"make them: {cure}")
-    return pl.read_parquet(file)
-
-
 def questions_about(
     workspace: Workspace,
     recommender: str,
@@ -197,8 +222,7 @@ def questions_about(
     """What stage 2 asks: the recommendations of `recommender`, with the histories that it knew."""
     recommendations = read_recommendations(workspace, recommender)
     dataset = Dataset.load(workspace.dataset)
-    noted = workspace.read_manifest().get("recommenders", {}).get(recommender, {})
-    train, _, _, _ = _parts(dataset, bool(noted.get("hold_out", False)))
+    train, _, _, _ = _parts(dataset, knowledge(workspace, recommender)["hold_out"])
     return Questions.of(
         recommender,
         recommendations,
@@ -225,7 +249,6 @@ def explain_recommendations(
     """Stage 2: explain the recommendations of `recommender` with `generator`, from where an earlier run stopped."""
     questions = questions_about(workspace, recommender, generator, prompt, users=users, top=top, seed=seed)
     file = workspace.explanations(recommender, generator.label)
-    settle(file, answer_settings(generator, prompt, seed))
     with progress(f"explaining {recommender} with {generator.label}", len(questions)) as advance:
         return explain(
             questions,
@@ -233,23 +256,22 @@ def explain_recommendations(
             price=price_for(generator),
             max_tokens=generator.settings.max_tokens,
             max_cost=generator.max_cost,
+            settings=answer_settings(generator, prompt, seed, knowledge(workspace, recommender)),
             advance=advance,
         )
 
 
-def price_for(generator: GeneratorRecipe) -> Price | None:
-    """What `generator` costs: as its recipe says, or the dated table; nothing where it runs here; None: not known."""
-    if generator.price is not None:
-        return Price(generator.price.input, generator.price.output)
-    return price_of_spec(generator.spec) if read_spec(generator.spec).kind == "openai" else Price(0.0, 0.0)
-
-
-def answer_settings(generator: GeneratorRecipe, prompt: PromptSettings, seed: int) -> dict[str, Any]:
-    """All that decides what an answer says; how fast it is asked for does not."""
+def answer_settings(
+    generator: GeneratorRecipe, prompt: PromptSettings, seed: int, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All that decides what an answer says; how fast it is asked for does not. `known`: see `knowledge`."""
     pace = {"batch_size", "concurrency", "timeout", "retries"}
+    sections = repr(load_template(prompt.template).sections)
     return {
         "spec": generator.spec,
         "seed": seed,
+        **what_was_known(known),
+        "template_digest": hashlib.blake2b(sections.encode(), digest_size=8).hexdigest(),
         **prompt.model_dump(mode="json"),
         **GenerationSettings.model_dump(generator.settings, mode="json", exclude=pace | {"seed"}),
     }

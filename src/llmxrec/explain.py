@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import tomli_w
@@ -22,14 +22,14 @@ from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError, WorkError
 from llmxrec.generators.prices import Price, cost
 from llmxrec.generators.protocol import Generator
-from llmxrec.ledger import Ledger, read_ledger
+from llmxrec.ledger import Ledger, Record, read_ledger
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.instructions import Instructions, PromptSettings
-from llmxrec.prompts.prompt import make_prompt
+from llmxrec.prompts.prompt import TooLong, make_prompt
 from llmxrec.prompts.template import Template, load_template
 from llmxrec.records import Answer, Explanation, Prompt
 from llmxrec.seeds import derive
-from llmxrec.workspace import atomic
+from llmxrec.workspace import atomic, plain
 
 SCHEMA = {
     "recommender": pl.String,
@@ -45,6 +45,7 @@ SCHEMA = {
     "input_tokens": pl.Int64,
     "output_tokens": pl.Int64,
     "detail": pl.String,
+    "cost": pl.Float64,
 }
 """Explanation as a table."""
 
@@ -98,20 +99,32 @@ class Questions:
     def __len__(self) -> int:
         return self.rows.height
 
-    def prompts(self) -> Iterator[tuple[Prompt, int]]:
-        """Each row's prompt and rank. The prompt's key is a digest of whom it is about and of all its words."""
+    def prompts(self) -> Iterator[Question]:
+        """Each row as a question. A prompt's key is a digest of whom it is about and of all its words."""
         for user_id, item_id, rank in self.rows.iter_rows():
-            prompt = make_prompt(
-                "",
-                self.instructions.make("explain", user_id, item_id),
-                self.template,
-                self.dataset.domain,
-                self.settings,
-                room=self.generator.context_tokens,
-                count_tokens=self.generator.count_tokens,
-                seed=derive(self.seed, "explain", user_id, item_id),
-            )
-            yield replace(prompt, key=_digest(user_id, item_id, prompt)), rank
+            problem = None
+            try:
+                prompt = make_prompt(
+                    "",
+                    self.instructions.make("explain", user_id, item_id),
+                    self.template,
+                    self.dataset.domain,
+                    self.settings,
+                    room=self.generator.context_tokens,
+                    count_tokens=self.generator.count_tokens,
+                    seed=derive(self.seed, "explain", user_id, item_id),
+                )
+            except TooLong as error:
+                prompt, problem = error.prompt, str(error)
+            yield Question(replace(prompt, key=_digest(user_id, item_id, prompt)), rank, problem)
+
+
+class Question(NamedTuple):
+    """A row of the table as a prompt. `problem` says why it cannot be asked, if it cannot."""
+
+    prompt: Prompt
+    rank: int
+    problem: str | None
 
 
 @dataclass
@@ -146,49 +159,58 @@ def explain(
     price: Price | None = None,
     max_tokens: int = 0,
     max_cost: float | None = None,
+    settings: Mapping[str, Any] | None = None,
     advance: Advance = quiet,
 ) -> Outcome:
     """Ask what `file` does not hold yet, and append each answer to it as it comes.
 
-    `price` and `max_tokens` (the most an answer can have) say what a row costs; the run ends before a row that
-    could bring the cost of the ledger, earlier runs included, above `max_cost` USD. Raises WorkError where all
-    further prompts would fail too; what was answered is kept, and the same call goes on from there.
+    `price` and `max_tokens` (the most an answer can have) say what a row costs; the run ends before a row that could
+    bring the cost of the ledger, earlier runs included, above `max_cost` USD. `settings` is what decides the answers;
+    they are noted beside the ledger, and answers made otherwise are refused (see `refuse_to_mix`). Raises WorkError
+    where all further prompts would fail too; what was answered is kept, and the same call goes on from there.
     """
     if max_cost is not None and price is None:
-        raise InputError("--max-cost needs a price", cure="give the price in USD per million tokens: --price IN,OUT")
+        raise InputError("a limit of cost needs a price", cure="say what a million tokens, read and written, cost")
     generator = questions.generator
     outcome = Outcome(rows=len(questions))
-    purse = Purse(price or Price(0.0, 0.0), max_tokens, max_cost)
-    done: set[str] = set()
-    for row in read_ledger(file):
-        purse.remember(row)
-        if row["status"] != "failed":
-            done.add(row["prompt"])
-    waiting: dict[str, Callable[[Answer], Explanation]] = {}
+    purse = Purse(price, max_tokens, max_cost)
+    waiting: dict[str, Question] = {}
+    with Ledger(file) as ledger:
+        if settings is not None:
+            settle(file, settings)
+        done: set[str] = set()
+        for row in _rows(file):
+            purse.remember(row)
+            if row["status"] != "failed":
+                done.add(row["prompt"])
 
-    def missing() -> Iterator[Prompt]:
-        for prompt, rank in questions.prompts():
-            outcome.shortened += prompt.dropped > 0
-            if prompt.key in done:
-                outcome.known += 1
-                advance(1)
-                continue
-            if max_cost is not None and not purse.reserve(prompt.key, generator.count_tokens(prompt.messages)):
-                outcome.out_of_money = True
-                return
-            waiting[prompt.key] = _explanation(questions, prompt, rank)
-            yield prompt
-
-    with Ledger(file) as ledger, closing(_closable(generator.generate(missing()))) as answers:
-        for answer in answers:
-            if answer.key not in waiting:
-                raise WorkError(f"generator '{generator.name}' answered a prompt that it was not asked, or twice")
-            explanation = waiting.pop(answer.key)(answer)
-            record = {column: getattr(explanation, column) for column in SCHEMA}
-            ledger.append(record)
-            purse.pay(answer.key, record)
+        def keep(question: Question, answer: Answer) -> None:
+            explanation = _explanation(questions, question, answer, purse.pay(question.prompt, answer))
+            ledger.append({column: getattr(explanation, column) for column in SCHEMA})
             outcome.asked[answer.status] += 1
             advance(1)
+
+        def missing() -> Iterator[Prompt]:
+            for question in questions.prompts():
+                prompt = question.prompt
+                outcome.shortened += prompt.dropped > 0
+                if prompt.key in done:
+                    outcome.known += 1
+                    advance(1)
+                elif question.problem is not None:
+                    keep(question, Answer(prompt.key, "", "invalid", 0, 0, question.problem))
+                elif purse.reserve(prompt):
+                    waiting[prompt.key] = question
+                    yield prompt
+                else:
+                    outcome.out_of_money = True
+                    return
+
+        with closing(_closable(generator.generate(missing()))) as answers:
+            for answer in answers:
+                if answer.key not in waiting:
+                    raise WorkError(f"generator '{generator.name}' answered a prompt that it was not asked, or twice")
+                keep(waiting.pop(answer.key), answer)
     if waiting:
         raise WorkError(f"generator '{generator.name}' left {len(waiting)} prompts without an answer")
     outcome.cost = purse.spent
@@ -197,33 +219,48 @@ def explain(
 
 @dataclass
 class Purse:
-    """What a ledger has cost, and what the prompts under way may cost at most. USD."""
+    """What a ledger has cost, and what the prompts under way may cost at most, in USD. `price` None: not known."""
 
-    price: Price
+    price: Price | None
     max_tokens: int
     limit: float | None
     spent: float = 0.0
     reserved: dict[str, float] = field(default_factory=dict)
 
     def remember(self, row: Mapping[str, Any]) -> None:
-        """Add what an earlier row cost, as far as its server counted."""
-        self.spent += cost(self.price, row.get("input_tokens") or 0, row.get("output_tokens") or 0)
+        """Add what a row of an earlier run cost."""
+        self.spent += row.get("cost") or 0.0
 
-    def reserve(self, key: str, input_tokens: int) -> bool:
+    def reserve(self, prompt: Prompt) -> bool:
         """Set aside what a prompt may cost; False where that could exceed the limit."""
-        most = cost(self.price, input_tokens, self.max_tokens)
-        if self.limit is not None and self.spent + sum(self.reserved.values()) + most > self.limit:
+        if self.limit is None:
+            return True
+        most = self._most(prompt)
+        if self.spent + sum(self.reserved.values()) + most > self.limit:
             return False
-        self.reserved[key] = most
+        self.reserved[prompt.key] = most
         return True
 
-    def pay(self, key: str, row: Mapping[str, Any]) -> None:
-        """Replace what was set aside by what the server counted; where it did not count, all of it is gone."""
-        most = self.reserved.pop(key, 0.0)
-        if row["input_tokens"] is None:
-            self.spent += most
-        else:
-            self.remember(row)
+    def pay(self, prompt: Prompt, answer: Answer) -> float | None:
+        """What the answer cost: as its server counted, or at most where it did not; lost attempts at most too."""
+        self.reserved.pop(prompt.key, None)
+        if self.price is None:
+            return None
+        paid = self._most(prompt) * answer.lost if answer.lost else 0.0
+        if answer.input_tokens is not None:
+            paid += cost(self.price, answer.input_tokens, answer.output_tokens or 0)
+        elif answer.status != "failed":
+            paid += self._most(prompt)
+        self.spent += paid
+        return paid
+
+    def _most(self, prompt: Prompt) -> float:
+        """What one attempt may cost. No tokenizer makes more tokens of a text than it has bytes, but for a few marks
+        around each message."""
+        if self.price is None:
+            return 0.0
+        read = sum(len(message.content.encode("utf-8", "replace")) + 16 for message in prompt.messages)
+        return cost(self.price, read, self.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -247,13 +284,13 @@ def estimate(
     questions: Questions, file: Path, *, price: Price | None, max_tokens: int, most_counted: int = 1000
 ) -> Estimate:
     """Ask nothing, and say what `explain` would ask."""
-    done = {row["prompt"] for row in read_ledger(file) if row["status"] != "failed"}
+    done = {row["prompt"] for row in _rows(file) if row["status"] != "failed"}
     every = max(1, -(-len(questions) // most_counted))
     calls = counted = tokens = shortened = 0
     examples: list[Prompt] = []
-    for number, (prompt, _) in enumerate(questions.prompts()):
+    for number, (prompt, _, problem) in enumerate(questions.prompts()):
         shortened += prompt.dropped > 0
-        if prompt.key in done:
+        if prompt.key in done or problem is not None:
             continue
         calls += 1
         if len(examples) < 3:
@@ -275,60 +312,70 @@ def read_explanations(file: Path, recommendations: pl.DataFrame) -> pl.DataFrame
     if not file.exists():
         raise InputError("there are no such explanations yet", value=str(file), cure="make them with: llmxrec explain")
     table = _read_table(file).unique(["user_id", "item_id"], keep="last", maintain_order=True)
-    order = recommendations.select("user_id", "item_id")
-    return order.join(table, on=["user_id", "item_id"], maintain_order="left").select(*SCHEMA)
+    order = recommendations.select("user_id", "item_id", "rank")
+    return order.join(table.drop("rank"), on=["user_id", "item_id"], maintain_order="left").select(*SCHEMA)
 
 
 def settle(file: Path, settings: Mapping[str, Any]) -> None:
     """Note beside the ledger `file` how its answers are made. Raises InputError as `refuse_to_mix` does."""
     refuse_to_mix(file, settings)
     with atomic(file.with_suffix(".toml")) as draft:
-        draft.write_text(tomli_w.dumps(_set(settings)), encoding="utf-8")
+        draft.write_text(tomli_w.dumps(plain(settings)), encoding="utf-8")
 
 
-def refuse_to_mix(file: Path, settings: Mapping[str, Any]) -> None:
-    """Raises InputError where the ledger `file` holds answers made otherwise, naming the first setting that differs."""
+def refuse_to_mix(file: Path, settings: Mapping[str, Any], only: Collection[str] | None = None) -> None:
+    """Raises InputError where the ledger `file` holds answers made otherwise, naming the first setting that differs.
+
+    `only`: the settings that are compared; None: all.
+    """
     notes = file.with_suffix(".toml")
-    wanted = _set(settings)
+    wanted = plain(settings)
     if notes.exists() and file.exists() and file.stat().st_size:
-        before = tomllib.loads(notes.read_text(encoding="utf-8"))
-        for key in [*wanted, *before]:
+        try:
+            before = tomllib.loads(notes.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None
+        for key in only or [*wanted, *before]:
             if before.get(key) != wanted.get(key):
                 raise InputError(
                     f"{file.name} holds answers made with {key} = {before.get(key)!r}",
                     value=wanted.get(key),
-                    cure="keep both with --name OTHER, or delete the file to start over",
+                    cure="keep both with --name OTHER (in a recipe: name), or delete the file to start over",
                 )
 
 
-def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is not set: TOML has no null."""
-    return {key: value for key, value in settings.items() if value is not None}
+def _explanation(questions: Questions, question: Question, answer: Answer, paid: float | None) -> Explanation:
+    prompt, rank, _ = question
+    return Explanation(
+        recommender=questions.recommender,
+        generator=questions.generator.name,
+        user_id=prompt.instruction.user.user_id,
+        item_id=prompt.instruction.candidate.item_id,
+        rank=rank,
+        text=answer.text,
+        status=answer.status,
+        prompt=prompt.key,
+        history=len(prompt.instruction.history),
+        dropped=prompt.dropped,
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        detail=answer.detail,
+        cost=paid,
+    )
 
 
-def _explanation(questions: Questions, prompt: Prompt, rank: int) -> Callable[[Answer], Explanation]:
-    """What the answer to `prompt` will be; holds little, for many may be under way."""
-    user_id, item_id = prompt.instruction.user.user_id, prompt.instruction.candidate.item_id
-    history, dropped = len(prompt.instruction.history), prompt.dropped
-
-    def with_answer(answer: Answer) -> Explanation:
-        return Explanation(
-            recommender=questions.recommender,
-            generator=questions.generator.name,
-            user_id=user_id,
-            item_id=item_id,
-            rank=rank,
-            text=answer.text,
-            status=answer.status,
-            prompt=answer.key,
-            history=history,
-            dropped=dropped,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            detail=answer.detail,
-        )
-
-    return with_answer
+def _rows(file: Path) -> Iterator[Record]:
+    """The rows of a ledger of explanations. Raises InputError for one that is of something else."""
+    for number, row in enumerate(read_ledger(file), 1):
+        if not isinstance(row.get("prompt"), str) or not isinstance(row.get("status"), str):
+            raise InputError(
+                "a row of explanations has a prompt and a status",
+                value=row,
+                cure="is this file another's?",
+                file=file,
+                line=number,
+            )
+        yield row
 
 
 def _digest(user_id: str, item_id: str, prompt: Prompt) -> str:

@@ -108,22 +108,30 @@ def read_ledger(file: Path) -> Iterator[Record]:
 
 
 def _repair(out: BinaryIO, file: Path) -> None:
-    """End the file with a whole line: a cut one goes, one that only lacks its newline gets it."""
+    """End the file with a whole line: a cut one goes, one that only lacks its newline gets it.
+
+    Nothing is changed where the first line or the last says that this is no ledger.
+    """
     size = out.seek(0, os.SEEK_END)
     start = _start_of_last_line(out, size)
-    out.seek(start)
-    tail = out.read(size - start)
-    if tail and _parse(tail) is not None:
-        out.write(b"\n")
-    elif tail.startswith(b"{"):
-        out.truncate(start)
-    elif tail:
-        raise _broken(file, 1 if start == 0 else None, tail)
     if start:
         out.seek(0)
         first = out.readline()
         if _parse(first) is None:
             raise _broken(file, 1, first)
+    out.seek(start)
+    tail = out.read(size - start)
+    if not tail:
+        return
+    if _parse(tail) is not None:
+        out.write(b"\n")
+    elif tail.startswith(b'{"') or tail in (
+        b"{",
+        b"\0" * len(tail),
+    ):  # cut short; or zeros, which a power cut can leave
+        out.truncate(start)
+    else:
+        raise _broken(file, 1 if start == 0 else None, tail)
 
 
 def _start_of_last_line(out: BinaryIO, size: int) -> int:

@@ -10,16 +10,15 @@ from pydantic import Field
 
 from llmxrec.datasets import READERS
 from llmxrec.errors import InputError
-from llmxrec.generators.specs import GenerationSettings, read_spec, slug
+from llmxrec.generators.prices import Price
+from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, slug
 from llmxrec.lookup import closest
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.template import load_template
 from llmxrec.recommenders import RECOMMENDERS, make_recommender
 from llmxrec.settings import Settings, check
+from llmxrec.stored import EXTERNAL
 from llmxrec.workspace import safe_name
-
-EXTERNAL = "external"
-"""What recommendations are called that come from a user's own file: they need no class, only their table."""
 
 
 class DatasetRecipe(Settings):
@@ -91,6 +90,13 @@ class Recipe(Settings):
     explain: ExplainRecipe = ExplainRecipe()
 
 
+def price_for(generator: GeneratorRecipe) -> Price | None:
+    """What `generator` costs: as its recipe says, or the dated table; nothing where it runs here; None: not known."""
+    if generator.price is not None:
+        return Price(generator.price.input, generator.price.output)
+    return price_of_spec(generator.spec) if read_spec(generator.spec).kind == "openai" else Price(0.0, 0.0)
+
+
 def load_recipe(file: Path) -> Recipe:
     """The recipe in `file`, with every name in it checked, so that nothing fails late for a misspelling.
 
@@ -123,6 +129,11 @@ def check_recipe(recipe: Recipe) -> Recipe:
     labels = [generator.label for generator in recipe.generators]
     for generator in recipe.generators:
         read_spec(generator.spec)
+        if generator.max_cost is not None and price_for(generator) is None:
+            raise InputError(
+                f"generator '{generator.label}': a limit of cost needs a price",
+                cure="add price = { input = ..., output = ... }, USD per million tokens",
+            )
     for what, listed in (("recommender", names), ("generator", labels)):
         for name in listed:
             if listed.count(name) > 1:

@@ -108,7 +108,8 @@ class Prompt:
 class Answer:
     """What came back for one prompt, raw. Token counts are None where the generator does not count.
 
-    `detail` says why an answer is not `ok`.
+    `detail` says why an answer is not `ok`. `lost` counts the attempts whose answer never arrived whole: they may have
+    to be paid for all the same.
     """
 
     key: str
@@ -117,6 +118,7 @@ class Answer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     detail: str | None = None
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ class Explanation:
     """Why `item_id` was recommended to `user_id` by `recommender`, in the words of `generator`.
 
     `prompt` is a digest of all that the generator was shown and asked, so an answer to another question is
-    never taken for this one. `history` counts the items shown, `dropped` those that did not fit.
+    never taken for this one. `history` counts the items shown, `dropped` those that did not fit. `cost` is in USD, at
+    most what was paid; None where no price is known.
     """
 
     recommender: str
@@ -140,3 +143,4 @@ class Explanation:
     input_tokens: int | None = None
     output_tokens: int | None = None
     detail: str | None = None
+    cost: float | None = None

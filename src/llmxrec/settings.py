@@ -66,7 +66,8 @@ def one_line(error: ValidationError, what: str, model: type[BaseModel]) -> Input
         message = f"{path} of {what}: {message}"
     field = holder.model_fields.get(name)
     known_default = field is not None and not field.is_required() and field.default_factory is None
-    cure = f"leave it out for {field.default!r}" if field is not None and known_default else ""
+    plain = field is not None and known_default and isinstance(field.default, str | int | float)
+    cure = f"leave it out for {field.default!r}" if field is not None and plain else ""
     return InputError(message, value=problem["input"], cure=cure)
 
 

@@ -71,7 +71,7 @@ class Workspace:
         table = manifest
         for key in keys[:-1]:
             table = table.setdefault(key, {})
-        table[keys[-1]] = _plain(content)
+        table[keys[-1]] = plain(content)
         with atomic(self.manifest) as file:
             file.write_text(tomli_w.dumps(manifest), encoding="utf-8")
 
@@ -101,8 +101,8 @@ def _versions() -> dict[str, str]:
     return {"llmxrec": metadata.version("llmxrec"), "python": platform.python_version()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` without None, which TOML does not have."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: plain(inner) for key, inner in value.items() if inner is not None}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -37,6 +37,12 @@ def test_ranked_by_rank(tmp_path: Path) -> None:
     assert rows == [("bob", "p3", 1, 0.4), ("bob", "p1", 2, 0.5), ("ann", "p1", 1, 0.9), ("ann", "p2", 2, 0.1)]
 
 
+def test_what_a_user_already_has_is_counted_and_kept(tmp_path: Path) -> None:
+    rows, counts = read(tmp_path, "user,item,score\nann,p1,3\nann,p1,2\nann,p2,1\nbob,p1,1\n")
+    assert len(rows) == 3
+    assert counts["recommendations of items that the user already has"] == 1
+
+
 def test_ranked_by_score_and_equal_scores_by_place(tmp_path: Path) -> None:
     rows, counts = read(tmp_path, "user,item,score\nann,p2,1\nann,p3,2.5\nann,p1,1\nbob,p1,\nbob,p2,-3\n")
     assert [row[:3] for row in rows] == [
@@ -46,7 +52,11 @@ def test_ranked_by_score_and_equal_scores_by_place(tmp_path: Path) -> None:
         ("bob", "p2", 1),  # nobody knows how good the other is
         ("bob", "p1", 2),
     ]
-    assert counts == {"recommendations": 5, "recommendations without a score, given 0": 1}
+    assert counts == {
+        "recommendations": 5,
+        "recommendations without a score, given 0": 1,
+        "recommendations of items that the user already has": 1,
+    }
 
 
 def test_ranked_by_place(tmp_path: Path) -> None:

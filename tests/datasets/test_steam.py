@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,7 +97,7 @@ def test_nested_reviews(tmp_path: Path, spelling: str, ending: str) -> None:
     assert dataset.domain.name == "games"
     assert dataset.interactions.rows() == [
         ("ann", "10", 1320451200, 1.0),
-        ("ann", "20", None, 0.0),
+        ("ann", "20", 1372809600, 0.0),  # 3 July of the year after 2012, the newest that is named
         ("ann", "30", None, None),
         ("cem", "40", 1336521600, None),
     ]
@@ -127,9 +128,46 @@ def test_nested_reviews(tmp_path: Path, spelling: str, ending: str) -> None:
         "release dates that are no date, left out": 2,
         "metascores that are no number, left out": 1,
         "sentiments that only count reviews, left out": 1,
-        "reviews dated without a year, kept undated": 1,
+        "reviews dated without a year, taken to be of 2013": 1,
         "reviews without a date that can be read, kept undated": 1,
         "items without a title, named by their id": 1,
+    }
+
+
+def dated(folder: Path, *dates: str) -> tuple[list[str | None], dict[str, int]]:
+    """The days that reviews with these dates get, and the notes about dates."""
+    write(folder / "steam_games.json", [{"id": str(game), "title": f"Game {game}"} for game in range(9)], "json")
+    reviews = [{"item_id": str(game), "posted": date} for game, date in enumerate(dates)]
+    write(folder / "australian_user_reviews.json", [{"user_id": "ann", "reviews": reviews}], "json")
+    dataset, report = read_dataset("steam", folder)
+    days = dataset.interactions.select(pl.from_epoch("timestamp").dt.strftime("%Y-%m-%d")).to_series()
+    return days.to_list(), {what: count for what, count in report.notes.items() if count and what.startswith("review")}
+
+
+def test_reviews_that_name_no_year_are_the_newest(tmp_path: Path) -> None:
+    days, notes = dated(tmp_path, "Posted July 3.", "Posted December 31, 2015.", "Posted February 29.", "Posted May 9")
+    assert days == ["2016-07-03", "2015-12-31", "2016-02-29", "2016-05-09"]
+    assert notes == {"reviews dated without a year, taken to be of 2016": 3}
+
+
+def test_a_day_that_its_year_does_not_have_is_no_date(tmp_path: Path) -> None:
+    days, notes = dated(
+        tmp_path, "Posted July 3.", "2016-12-31", "Posted February 29.", "Posted May 32.", "Posted X 1."
+    )
+    assert days == ["2017-07-03", "2016-12-31", None, None, None]
+    assert notes == {
+        "reviews dated without a year, taken to be of 2017": 1,
+        "reviews dated without a year, kept undated": 1,
+        "reviews without a date that can be read, kept undated": 2,
+    }
+
+
+def test_where_no_review_names_its_year_all_stay_undated(tmp_path: Path) -> None:
+    days, notes = dated(tmp_path, "Posted July 3.", "+262142-12-31", "Posted February 29.")
+    assert days == [None] * 3
+    assert notes == {
+        "reviews dated without a year, kept undated": 2,
+        "reviews without a date that can be read, kept undated": 1,
     }
 
 
@@ -208,6 +246,8 @@ def test_a_file_cut_short(tmp_path: Path) -> None:
         (None, None),
         (float("nan"), None),
         (-1.0, None),
+        (" " * 100_000, None),  # which took a minute where each space began a search of its own
+        ("$" + " " * 100_000 + "5", "5.00"),
     ],
 )
 def test_price_words(price: Any, words: str | None) -> None:
@@ -237,7 +277,8 @@ def test_the_real_sample(real_data: Path) -> None:
     assert report.notes["games whose id was taken from their address"] == 1
     described = report.read["reviews"] - report.dropped["interactions with items that are not described"]
     assert round(described / report.read["reviews"], 3) == 0.910
-    assert round(report.read["reviews"] / report.notes["reviews dated without a year, kept undated"]) == 6
+    assert round(report.read["reviews"] / report.notes["reviews dated without a year, taken to be of 2016"]) == 6
+    assert not report.notes["reviews dated without a year, kept undated"]
     assert not report.notes["reviews without a date that can be read, kept undated"]
     assert dataset.items.filter(dataset.items["item_id"] == "612880").height == 1
     assert not dataset.items["title"].str.contains("&amp;|\\\\u2122").any()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.datasets.promises import keeps_promises
 
-from llmxrec.datasets.columns import ALIASES, as_seconds, as_text, find
+from llmxrec.datasets.columns import ALIASES, as_microseconds, as_text, find, whole_seconds
 from llmxrec.datasets.dataset import Dataset, ReadReport
 from llmxrec.datasets.domains import load_domain, save_domain
+from llmxrec.datasets.split import leave_one_out
 from llmxrec.datasets.tablefiles import read_table
 from llmxrec.datasets.tables import read_tables
 from llmxrec.datasets.textfiles import LINE
@@ -84,6 +87,22 @@ def test_csv_with_and_without_quotes(tmp_path: Path, quoted: bool, kind: str, se
         assert table["title"][0] == 'She said "no"\nand left'
 
 
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("user;item", ["user", "item"]),
+        ("user\titem", ["user", "item"]),
+        ("user|item", ["user", "item"]),
+        ("user,item;id", ["user", "item;id"]),
+        ('"a;b;c",user', ["a;b;c", "user"]),
+        ("user", ["user"]),
+    ],
+)
+def test_csv_says_itself_what_separates_it(tmp_path: Path, header: str, columns: list[str]) -> None:
+    (tmp_path / "a.csv").write_text(header + "\n")
+    assert read_table(tmp_path / "a.csv").columns == [LINE, *columns]
+
+
 def test_the_first_column_that_pandas_writes_without_a_name_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(",user_id,item_id\n0,a,b\n1,a,c\n")
     assert read_table(tmp_path / "a.csv").columns == [LINE, "user_id", "item_id"]
@@ -133,13 +152,57 @@ def test_items_and_users_with_their_attributes(tmp_path: Path) -> None:
         "price ($)": "price",
         "weight": "weight",
     }
-    assert dataset.domain.user_attributes == {"city": "city"}
+    assert dataset.domain.user_attributes == {}
     save_domain(dataset.domain, tmp_path / "domain.toml")
     assert load_domain(tmp_path / "domain.toml") == dataset.domain
     assert dataset.users.rows() == [("ann", "Rome", "a@b.org"), ("zoe", "Ghent", "z@b.org"), ("bob", None, None)]
     assert report.dropped["repeats of an item"] == 1
     assert report.notes["item columns that hold no text or numbers, left out"] == 1
     assert report.notes["users who interacted and are not described"] == 1
+
+
+USERS = "user,age,phone,home town,home.town,?\nu,30,555,Rome,Ghent,x\n"
+
+
+@pytest.mark.parametrize(
+    ("domain", "shown", "labels"),
+    [
+        ("items", [], {}),
+        ("movies", [], {"age": "age", "gender": "gender", "occupation": "occupation"}),
+        ("items", ["home.town", "age"], {"home.town": "home town", "age": "age"}),
+        ("movies", ["age", "home town"], {**load_domain("movies").user_attributes, "home town": "home town"}),
+    ],
+)
+def test_of_users_only_what_was_asked_for_is_shown(
+    tmp_path: Path, domain: str, shown: list[str], labels: dict[str, str]
+) -> None:
+    (tmp_path / "a.csv").write_text("user,item\nu,x\n")
+    (tmp_path / "u.csv").write_text(USERS)
+    for words in (load_domain(domain), replace(load_domain(domain), field="own")):
+        dataset, _ = read_tables(tmp_path / "a.csv", None, tmp_path / "u.csv", words, {}, shown)
+        assert dataset.domain.user_attributes == labels
+        assert dataset.users.columns == ["user_id", "age", "phone", "home town", "home.town", "?"]
+        attributes = dataset.user_records(["u"])[0].attributes
+        assert set(attributes) == set(labels) & {"age", "home town", "home.town"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "message"),
+    [
+        (["aeg"], "unknown column of users 'aeg'; did you mean 'age'? Known: ?, age, home town, home.town, phone"),
+        (["user_id"], "unknown column of users 'user_id'"),
+        (["?"], "a column that is shown has letters or digits for a name, and not those of another; found '?'; rename"),
+        (["home town", "home.town"], "and not those of another; found 'home.town'; rename it"),
+    ],
+)
+def test_columns_of_users_that_cannot_be_shown(tmp_path: Path, shown: list[str], message: str) -> None:
+    (tmp_path / "a.csv").write_text("user,item\nu,x\n")
+    (tmp_path / "u.csv").write_text(USERS)
+    with pytest.raises(InputError) as caught:
+        read_tables(tmp_path / "a.csv", None, tmp_path / "u.csv", ITEMS, {}, shown)
+    assert message in str(caught.value)
+    with pytest.raises(InputError, match="a table of users has the columns of users to show; found 'age'"):
+        read_tables(tmp_path / "a.csv", None, None, ITEMS, {}, ["age"])
 
 
 def test_labels_differ_even_where_names_look_alike(tmp_path: Path) -> None:
@@ -194,7 +257,7 @@ def test_columns_by_mapping_name_and_alias() -> None:
         ("a.jsonl", b"\n", "a.jsonl: the file is empty"),
         ("a.csv", b"\n\n", "a.csv: a table has columns"),
         ("a.xlsx", b"", "a.xlsx: a table is a file of one of these kinds; .csv, .tsv, .jsonl"),
-        ("a.csv", b"who,what\n1,2\n", "a.csv: a column holds the user_id; found 'who, what'; say which: user_id=YOUR_"),
+        ("a.csv", b"who,what\n1,2\n", "a.csv: a column holds the user_id; found 'who, what'; say which: --column "),
         ("a.csv", b"user,what\n1,2\n", "a.csv: a column holds the item_id"),
         ("a.csv", b"user,user\n1,2\n", "a.csv, line 1: columns have different names; found 'user'; rename one"),
         ("a.csv", b"user,item\n1,2\n1,2,3\n", "a.csv, line 3: every line has 2 fields; found 3; mend that line"),
@@ -204,6 +267,11 @@ def test_columns_by_mapping_name_and_alias() -> None:
         ("a.csv", b"user,item\n1,\xff\n", r"a.csv, line 2: text is utf-8; found b'\xff'; save it as UTF-8"),
         ("a.csv", b"user,item\n1,2\n\0", "a.csv, line 3: a text file holds no NUL bytes"),
         ("a.csv", b"user,item,rating\n1,2,\n1,3,good\n", "a.csv, line 3: 'rating' is a number; found 'good'"),
+        ("a.csv", b"user;item;rating\n1;2;\n1;3;good\n", "a.csv, line 3: 'rating' is a number; found 'good'"),
+        ("a.csv", b"user\titem\n1\t2\n1,3\n", "a.csv, line 3: every line has 2 fields; found 1"),
+        ("a.csv", b'user;item\n1;"2"\n\n1\n', "a.csv, line 4: every line has 2 fields; found 1"),
+        ("a.csv", "user,item\n1,2\n".encode("utf-16"), "a.csv: the file is UTF-16; save it as UTF-8"),
+        ("a.jsonl", codecs.BOM_UTF16_BE + '{"a": 1}'.encode("utf-16-be"), "a.jsonl: the file is UTF-16"),
         ("a.csv", b"user,item\n", "a.csv: no interaction is left"),
         ("a.csv", b"user,item\n,2\n3,\n", "no interaction is left; found 'read 2 interactions; dropped 2 inter"),
         ("a.tsv", b"user\titem\n1\n", "a.tsv, line 2: every line has 2 fields; found 1"),
@@ -246,6 +314,27 @@ def test_ids_of_parquet_are_as_the_source_spells_them(tmp_path: Path) -> None:
         read(bad)
 
 
+def test_white_space_is_no_part_of_an_id(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item\n ann,p1\t\nann,p1\n  ,p1\nbob, \n")
+    (tmp_path / "i.csv").write_text("item,title\np1 ,Pen\n ,Nothing\n")
+    dataset, report = read(tmp_path / "a.csv", tmp_path / "i.csv")
+    assert dataset.interactions.select("user_id", "item_id").rows() == [("ann", "p1")]
+    assert dataset.items.rows() == [("p1", "Pen")]
+    assert report.dropped["interactions without a user or an item"] == 2
+    assert report.dropped["items without an id"] == 1
+
+
+def test_durations_are_neither_text_nor_numbers(tmp_path: Path) -> None:
+    actions = write(tmp_path / "a.parquet", pl.DataFrame({"user": ["u"], "item": ["x"]}))
+    lasting = pl.DataFrame({"item": ["x"], "title": ["Film"], "length": [timedelta(hours=2)], "all": [[timedelta(1)]]})
+    dataset, report = read(actions, write(tmp_path / "i.parquet", lasting))
+    assert dataset.items.columns == ["item_id", "title"]
+    assert report.notes["item columns that hold no text or numbers, left out"] == 2
+    bad = write(tmp_path / "b.parquet", pl.DataFrame({"user": ["u"], "item": [timedelta(1)]}))
+    with pytest.raises(InputError, match=r"ids are text or whole numbers; found .Duration"):
+        read(bad)
+
+
 def test_ids_with_a_real_fraction_keep_it() -> None:
     assert as_text(pl.Series([1.5, float("nan"), 2.0])).to_list() == ["1.5", None, "2.0"]
     assert as_text(pl.Series([1.0, float("nan"), 2.0])).to_list() == ["1", None, "2"]
@@ -271,8 +360,8 @@ def test_ids_with_a_real_fraction_keep_it() -> None:
     ],
 )
 def test_times_of_every_kind(values: list[object]) -> None:
-    seconds, unread = as_seconds(pl.Series(values))
-    assert seconds.to_list() == [NEW_YEAR, None] and unread == 0
+    exact, unread = as_microseconds(pl.Series(values))
+    assert whole_seconds(exact).to_list() == [NEW_YEAR, None] and unread == 0
 
 
 visible = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
@@ -280,15 +369,43 @@ visible = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
 
 @given(st.lists(st.none() | visible | st.text("0123456789-:TZ .+e", max_size=25)))
 def test_times_are_read_or_counted(values: list[str | None]) -> None:
-    seconds, unread = as_seconds(pl.Series("t", values, dtype=pl.String))
+    exact, unread = as_microseconds(pl.Series("t", values, dtype=pl.String))
     filled = sum(value is not None and bool(value.strip()) for value in values)
-    assert seconds.dtype == pl.Int64
-    assert filled == unread + len(seconds.drop_nulls())
+    assert exact.dtype == pl.Int64
+    assert filled == unread + len(exact.drop_nulls())
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_times_agree_with_python(moment: datetime) -> None:
-    assert as_seconds(pl.Series([moment.isoformat()]))[0].item() == int(moment.timestamp())
+    exact = as_microseconds(pl.Series([moment.isoformat()]))[0]
+    assert exact.item() == (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert whole_seconds(exact).item() == int(moment.timestamp())
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [NEW_YEAR * 1000 + 900, NEW_YEAR * 1000 + 500, NEW_YEAR * 1000 + 100, None],
+        ["2024-01-01T00:00:00.9Z", "2024-01-01T00:00:00.5Z", "2024-01-01T00:00:00.1Z", None],
+        [datetime(2024, 1, 1, 0, 0, 0, n) for n in (3, 2, 1)] + [None],
+        [NEW_YEAR + 0.9, NEW_YEAR + 0.5, NEW_YEAR + 0.1, None],
+    ],
+)
+def test_within_a_second_the_exact_time_decides(tmp_path: Path, times: list[object]) -> None:
+    table = pl.DataFrame({"user": ["u"] * 4, "item": ["last", "middle", "first", "undated"], "time": times})
+    dataset, _ = read(write(tmp_path / "a.parquet", table.with_columns(rating=pl.Series([4, 3, 2, 1]))))
+    assert dataset.interactions.rows() == [
+        ("u", "undated", None, 1.0),
+        ("u", "first", NEW_YEAR, 2.0),
+        ("u", "middle", NEW_YEAR, 3.0),
+        ("u", "last", NEW_YEAR, 4.0),
+    ]
+    assert leave_one_out(dataset).test["item_id"].to_list() == ["last"]
+
+
+def test_whole_seconds_leave_the_order_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"user,item,time\nu,b,{NEW_YEAR}000\nu,a,{NEW_YEAR - 1}000\n")
+    assert read(tmp_path / "a.csv")[0].interactions["item_id"].to_list() == ["b", "a"]
 
 
 @given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"))] * 2)))

@@ -17,25 +17,27 @@ def why(*history: Item, candidate: Item = SUSPECTS) -> str:
 
 
 def test_what_is_shared_is_named() -> None:
-    assert why(HEAT, BAMBI) == 'You watched "Heat"; "The Usual Suspects" shares its genres: Crime.'
-    assert why(HEAT, FARGO) == 'You watched "Fargo" and "Heat"; "The Usual Suspects" shares their genres: Crime.'
+    assert why(HEAT, BAMBI) == 'Like "Heat", which you watched, "The Usual Suspects" is listed under Crime.'
+    assert why(HEAT, FARGO) == 'Like "Fargo" and "Heat", which you watched, "The Usual Suspects" is listed under Crime.'
 
 
 def test_the_most_alike_comes_first_and_no_one_else_is_said_to_share_as_much() -> None:
     seven = Item("seven", "Seven", {"genres": ("Thriller", "Crime")})
-    assert why(seven, HEAT, FARGO) == 'You watched "Seven"; "The Usual Suspects" shares its genres: Crime and Thriller.'
+    assert why(seven, HEAT, FARGO) == (
+        'Like "Seven", which you watched, "The Usual Suspects" is listed under Crime and Thriller.'
+    )
 
 
 def test_nothing_shared() -> None:
-    assert why(BAMBI) == 'You watched "Bambi" most recently; "The Usual Suspects" is recommended to you next.'
-    assert why() == '"The Usual Suspects" is recommended to you; nothing that you watched before is known yet.'
+    assert why(BAMBI) == 'You watched "Bambi"; now try "The Usual Suspects".'
+    assert why() == '"The Usual Suspects" is recommended to you.'
 
 
 def test_a_year_is_no_reason_and_a_namesake_is_not_cited() -> None:
     same_year = Item("x", "Casino", {"year": ("1995",)})
     assert "1995" not in why(same_year)
     namesake = Item("y", "The Usual Suspects", {"genres": ("Crime", "Thriller")})
-    assert why(namesake, BAMBI).startswith('You watched "Bambi" most recently')
+    assert why(namesake, BAMBI) == 'You watched "Bambi"; now try "The Usual Suspects".'
 
 
 genres = st.lists(st.sampled_from(["Crime", "Drama", "War", "Western"]), unique=True).map(tuple)
@@ -51,9 +53,9 @@ def test_every_cited_film_shares_every_genre_named(history: list[Item], wanted: 
     assert '"New"' in text and text.endswith(".")
     cited = [film for film in history if f'"{film.title}"' in text]
     best = max((len(set(film.attributes["genres"]) & set(wanted)) for film in history), default=0)
-    assert (" shares " in text) == (best > 0)
+    assert (" listed under " in text) == (best > 0)
     if best:
-        named = re.findall(r"Crime|Drama|War|Western", text.partition(": ")[2])
+        named = re.findall(r"Crime|Drama|War|Western", text.partition(" under ")[2])
         assert 1 <= len(cited) <= 2 and len(named) == min(best, 3)
         assert all(set(named) <= set(film.attributes["genres"]) & set(wanted) for film in cited)
 

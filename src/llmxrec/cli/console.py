@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,23 @@ class Reporting(TyperGroup):
         except LLMXRecError as error:
             typer.echo(f"error: {printable(str(error))}", err=True)
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from None
+        except _failures() as error:
+            place = getattr(error, "filename", None)
+            said = f"{place}: {error.strerror}" if place and isinstance(error, OSError) else str(error)
+            typer.echo(f"error: {printable(' '.join(said.split())[:300])}", err=True)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("stopped; what was done is kept, and the same command goes on from there", err=True)
             raise typer.Exit(130) from None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What fails when a disk is full, a folder is closed or a stored file is damaged, of the libraries in use."""
+    kinds: list[type[Exception]] = [OSError]
+    for module, name in (("polars.exceptions", "PolarsError"), ("safetensors", "SafetensorError")):
+        if module in sys.modules:
+            kinds.append(getattr(sys.modules[module], name))
+    return tuple(kinds)
 
 
 def printable(text: str) -> str:
@@ -48,11 +63,13 @@ def wrote(path: Path) -> None:
 
 def pairs(option: str, given: list[str]) -> dict[str, str]:
     """Options of the form KEY=VALUE, as a table."""
-    out = {}
+    out: dict[str, str] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
             raise InputError(f"{option} takes KEY=VALUE", value=text)
+        if key in out or value in out.values():
+            raise InputError(f"{option} names each thing once", value=text, cure="delete one of the two")
         out[key] = value
     return out
 

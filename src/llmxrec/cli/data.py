@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.cli.console import listed, numbers_or_words, pairs, say, say_next, wrote
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
@@ -29,27 +29,41 @@ def init(
     column: Annotated[
         list[str] | None, typer.Option(metavar="OURS=YOURS", help="A column of yours: --column user_id=customer.")
     ] = None,
+    show_user: Annotated[
+        str | None, typer.Option(help="Columns of your users that generators may see: age,gender; by default, none.")
+    ] = None,
 ) -> None:
     """Read a dataset into a new workspace: a known one, or your own tables (CSV, TSV, Parquet, JSONL)."""
     from llmxrec.datasets import read_dataset, tables
     from llmxrec.datasets.domains import load_domain
     from llmxrec.datasets.download import download as fetch
     from llmxrec.experiment import check_new, find_source, store_dataset, write_recommendations
-    from llmxrec.recipe import EXTERNAL
+    from llmxrec.stored import EXTERNAL
 
     place = Workspace(workspace)
     check_new(place)
     columns = pairs("--column", column or [])
     if dataset is not None and interactions is None:
+        if items is not None or users is not None or show_user is not None:
+            raise InputError("--items, --users and --show-user go with --interactions", cure="leave them out")
         if download:
             source = fetch(dataset, source or Path("data", dataset))
         found, report = read_dataset(dataset, find_source(dataset, source))
     elif interactions is not None and dataset is None:
-        found, report = tables.read_tables(interactions, items, users, load_domain(domain), columns)
+        if source is not None or download:
+            raise InputError("--source and --download go with --dataset", cure="leave them out")
+        found, report = tables.read_tables(
+            interactions, items, users, load_domain(domain), columns, listed(show_user) or ()
+        )
     else:
         raise InputError("a workspace begins with --dataset NAME or with --interactions FILE", cure="give one of them")
     for line in report.lines():
         say(line)
+    shown = {"items": found.domain.item_attributes, "users": found.domain.user_attributes}
+    say(
+        "shown to generators: "
+        + "; ".join(f"of {what} {', '.join(names) or 'nothing'}" for what, names in shown.items())
+    )
     external = None
     if recommendations is not None:
         external, more = tables.read_recommendations(recommendations, found, columns)
@@ -88,7 +102,7 @@ def recommend(
     from llmxrec import experiment
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.datasets.tables import read_recommendations
-    from llmxrec.recipe import EXTERNAL
+    from llmxrec.stored import EXTERNAL
 
     place = Workspace(workspace)
     if (recommender == EXTERNAL) != (recommendations is not None):
@@ -104,6 +118,8 @@ def recommend(
         settings = numbers_or_words(pairs("--set", setting or []))
         trained = experiment.recommend(place, recommender, settings, k=k, hold_out=not full, seed=seed)
         say(f"{trained.rows:,} recommendations for {trained.users:,} users")
+        if trained.strangers:
+            say(f"{trained.strangers:,} users have no history, and are recommended nothing")
         if trained.kept_out:
             say(f"{trained.kept_out:,} users have too few items to hold any out; they are not measured")
         for metric in trained.metrics:

@@ -22,7 +22,10 @@ def explain(
     workspace: WorkspacePath,
     recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
     generator: Annotated[
-        str, typer.Option(help="template, hf:NAME_OR_PATH, openai:MODEL[@URL], gpt-4, gpt-3.5, llama-2 or chatglm.")
+        str,
+        typer.Option(
+            help="template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@URL, gpt-4, gpt-3.5, llama-2, chatglm."
+        ),
     ] = "template",
     users: Annotated[int | None, typer.Option(min=1, help="Only the first N users.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Recommendations explained to each user, the best first.")] = 1,
@@ -54,8 +57,9 @@ def explain(
     from llmxrec import experiment
     from llmxrec.explain import estimate, refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
-    from llmxrec.recipe import GeneratorRecipe
+    from llmxrec.recipe import GeneratorRecipe, price_for
     from llmxrec.settings import check
+    from llmxrec.stored import knowledge
 
     place = Workspace(workspace)
     recommender = _only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
@@ -88,9 +92,11 @@ def explain(
     )
     file = place.explanations(recommender, asked.label)
     if dry_run:
-        refuse_to_mix(file, experiment.answer_settings(asked, prompt, seed))
+        known = knowledge(place, recommender)
+        refuse_to_mix(file, experiment.answer_settings(asked, prompt, seed, known))
         questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
-        _show(estimate(questions, file, price=experiment.price_for(asked), max_tokens=max_tokens))
+        plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens)
+        _show(plan, listed_price=price is None)
         return
     outcome = experiment.explain_recommendations(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     for line in outcome.lines():
@@ -111,15 +117,14 @@ def export(
 ) -> None:
     """Write explanations to one file for others: Parquet, CSV (made safe for spreadsheets) or JSONL."""
     from llmxrec.datasets.dataset import Dataset
-    from llmxrec.experiment import read_recommendations
-    from llmxrec.explain import read_explanations
     from llmxrec.reports.export import export as write
+    from llmxrec.stored import stored_explanations
 
     place = Workspace(workspace)
-    recommender = _only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
+    explained = [name for name in place.recommenders() if place.generators(name)]
+    recommender = _only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     generator = _only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
-    recommendations = read_recommendations(place, recommender)
-    table = read_explanations(place.explanations(recommender, generator), recommendations)
+    table = stored_explanations(place, recommender, generator)
     write(table, Dataset.load(place.dataset), out)
     say(f"{table.height:,} explanations")
     wrote(out)
@@ -149,7 +154,7 @@ def _price(text: str | None) -> dict[str, float] | None:
     return {"input": read, "output": written}
 
 
-def _show(plan: Estimate) -> None:
+def _show(plan: Estimate, listed_price: bool) -> None:
     from llmxrec.generators.prices import priced_as_of
 
     for number, prompt in enumerate(plan.examples, 1):
@@ -165,4 +170,5 @@ def _show(plan: Estimate) -> None:
     if plan.cost_at_most is None:
         say("price: not known; give it with --price IN,OUT (USD per million tokens)")
     else:
-        say(f"price: {plan.cost_at_most:,.2f} USD at most (listed prices are of {priced_as_of()})")
+        dated = f" (listed prices are of {priced_as_of()})" if listed_price and plan.cost_at_most else ""
+        say(f"price: about {plan.cost_at_most:,.2f} USD, if every answer is as long as it may be{dated}")

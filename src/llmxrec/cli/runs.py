@@ -45,10 +45,10 @@ def demo(
     """The main job on the bundled data, offline: simulated people, real films, and why each was recommended."""
     from llmxrec import experiment
     from llmxrec.datasets.dataset import Dataset
-    from llmxrec.explain import read_explanations
     from llmxrec.recipe import Recipe, check_recipe
     from llmxrec.reports.summary import write_summary
     from llmxrec.settings import check
+    from llmxrec.stored import stored_explanations
 
     wanted = check_recipe(check(Recipe, DEMO, "the demo"))
     place = Workspace(workspace)
@@ -57,12 +57,12 @@ def demo(
     write_summary(place)
     dataset = Dataset.load(place.dataset)
     titles = dict(dataset.items.select("item_id", "title").iter_rows())
-    table = read_explanations(place.explanations("ease", "template"), experiment.read_recommendations(place, "ease"))
-    for row in table.head(3).iter_rows(named=True):
+    table = stored_explanations(place, "ease", "template")
+    for row in table.gather_every(table.height // 3).head(3).iter_rows(named=True):
         say(f"\n{titles[row['item_id']]}, for {row['user_id']}:\n  {row['text']}")
     say("")
     wrote(place.summary)
-    say_next("explain", place.path, "--recommender", "ease", "--generator", "gpt-4", "--dry-run")
+    say_next("explain", place.path, "--recommender", "bpr")
 
 
 DEMO = {

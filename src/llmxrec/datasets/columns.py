@@ -46,7 +46,9 @@ def need(name: str, available: Sequence[str], columns: Mapping[str, str], file: 
     found = find(name, available, columns, *more)
     if found is None:
         held = ", ".join(column for column in available if column != LINE)
-        raise InputError(f"a column holds the {name}", file=file, value=held, cure=f"say which: {name}=YOUR_COLUMN")
+        raise InputError(
+            f"a column holds the {name}", file=file, value=held, cure=f"say which: --column {name}=YOUR_COLUMN"
+        )
     return found
 
 
@@ -69,15 +71,18 @@ def as_text(column: pl.Series) -> pl.Series | None:
             column = whole
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         return None
-    return column.cast(pl.String)
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:  # such as a duration
+        return None
 
 
 def as_ids(rows: pl.DataFrame, column: str, file: Path) -> pl.Series:
-    """As String. Raises InputError where the column holds neither text nor numbers."""
+    """As String without white space around. Raises InputError where the column holds neither text nor numbers."""
     ids = as_text(rows[column])
     if ids is None:
         raise InputError("ids are text or whole numbers", value=str(rows[column].dtype), file=file)
-    return ids
+    return ids.str.strip_chars()
 
 
 def as_numbers(rows: pl.DataFrame, column: str, file: Path) -> pl.Series:
@@ -92,25 +97,30 @@ def as_numbers(rows: pl.DataFrame, column: str, file: Path) -> pl.Series:
     return numbers(rows.select(LINE, values.alias(column)), column, file)
 
 
-def as_seconds(column: pl.Series) -> tuple[pl.Series, int]:
-    """As unix seconds (Int64), and how many values could not be read, which are null.
+def as_microseconds(column: pl.Series) -> tuple[pl.Series, int]:
+    """As unix time in microseconds (Int64), and how many values could not be read, which are null.
 
     Reads numbers, as seconds or as milli-, micro- or nanoseconds where they are too large for that; dates and times
     (of UTC where they name no zone), and text of any of these, as in ISO 8601.
     """
     if column.dtype.is_temporal() and column.dtype not in (pl.Time, pl.Duration):
-        seconds = column.dt.epoch("s")
+        exact = column.dt.epoch("us")
     elif column.dtype.is_numeric():
-        seconds = _scaled(column.cast(pl.Float64))
+        exact = _scaled(column.cast(pl.Float64))
     elif column.dtype == pl.String:
         text = column.str.strip_chars()
         text = text.set(text == "", None)
         column = text
         numeric = _scaled(text.cast(pl.Float64, strict=False))
-        seconds = numeric if numeric.null_count() == text.null_count() else numeric.fill_null(_dated(text))
+        exact = numeric if numeric.null_count() == text.null_count() else numeric.fill_null(_dated(text))
     else:
-        seconds = pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
-    return seconds.cast(pl.Int64), seconds.null_count() - column.null_count()
+        exact = pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
+    return exact.cast(pl.Int64), exact.null_count() - column.null_count()
+
+
+def whole_seconds(microseconds: pl.Series) -> pl.Series:
+    """As unix seconds, rounded down (Int64)."""
+    return microseconds // 1_000_000
 
 
 def _scaled(numbers: pl.Series) -> pl.Series:
@@ -120,7 +130,7 @@ def _scaled(numbers: pl.Series) -> pl.Series:
             pl.when(pl.col("n").abs() >= _LARGEST_SECOND).then(pl.col("n") / 1000).otherwise(pl.col("n"))
         )
     n = pl.col("n")
-    return frame.select(pl.when(n.abs() < _LARGEST_SECOND).then(n).floor().cast(pl.Int64)).to_series()
+    return frame.select(pl.when(n.abs() < _LARGEST_SECOND).then(n * 1e6).floor().cast(pl.Int64)).to_series()
 
 
 def _dated(text: pl.Series) -> pl.Series:
@@ -130,10 +140,10 @@ def _dated(text: pl.Series) -> pl.Series:
         .select(one_form)
         .select(
             pl.coalesce(
-                pl.col("t").str.to_datetime("%Y-%m-%d %H:%M:%S%.f%z", strict=False).dt.epoch("s"),
-                pl.col("t").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False).dt.epoch("s"),
-                pl.col("t").str.to_datetime("%Y-%m-%d %H:%M", strict=False).dt.epoch("s"),
-                pl.col("t").str.to_date("%Y-%m-%d", strict=False).dt.epoch("s"),
+                pl.col("t").str.to_datetime("%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", strict=False).dt.epoch("us"),
+                pl.col("t").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False).dt.epoch("us"),
+                pl.col("t").str.to_datetime("%Y-%m-%d %H:%M", time_unit="us", strict=False).dt.epoch("us"),
+                pl.col("t").str.to_date("%Y-%m-%d", strict=False).dt.epoch("us"),
             )
         )
         .to_series()

@@ -33,12 +33,13 @@ _GAMES = pl.Schema(
 _REVIEW = ("username", "product_id", "date")
 _REVIEWS = pl.Schema({"user_id": pl.String, "item_id": pl.String, "date": pl.String, "rating": pl.Float64})
 _APP = re.compile(r"/app/(\d+)")
-_AMOUNT = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?)")
+_AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def read(source: Path) -> tuple[Dataset, ReadReport]:
     """Read the folder `source`. Who reviewed a game interacted with it; rating is 1 where they recommend it, 0 where
-    they do not, null where the file does not say. Days count from midnight, UTC.
+    they do not, null where the file does not say. Days count from midnight, UTC. Steam names no year in the reviews of
+    the running one, so those are of the year after the newest review that names its year; undated where none does.
 
     A game without an id takes the one in its address; without a title, its name in the app. Raises InputError for a
     file that is missing, or a line that is no object.
@@ -66,7 +67,7 @@ def price_words(price: Any) -> str | None:
         if re.search(r"\bfree\b", price, re.I):
             return "free"
         amount = _AMOUNT.search(price)
-        price = float(amount[1].replace(",", "")) if amount else None
+        price = float(amount[0].replace(",", "")) if amount else None
     if isinstance(price, bool) or not isinstance(price, int | float) or not math.isfinite(price) or price < 0:
         return None
     return f"{price:.2f}" if price else "free"
@@ -136,7 +137,7 @@ def _reviews(file: Path, notes: Counter[str]) -> pl.DataFrame:
             ]
             blocks.append(_dated(pl.DataFrame(rows, schema=_REVIEWS, orient="row"), notes))
             advance(len(block))
-    return pl.concat(blocks)
+    return _with_years(pl.concat(blocks), notes)
 
 
 def _reviews_of(line: str, file: Path, number: int) -> list[tuple[str | None, str | None, str | None, float | None]]:
@@ -156,14 +157,33 @@ def _rating(recommend: Any) -> float | None:
 
 
 def _dated(reviews: pl.DataFrame, notes: Counter[str]) -> pl.DataFrame:
-    """With `timestamp` for `date`, which reads "2017-12-24", "Posted December 24, 2017." or "Posted December 24."."""
-    date = pl.col("date").str.strip_chars()
-    day = pl.coalesce(
-        date.str.to_date("%Y-%m-%d", strict=False), date.str.to_date("Posted %B %d, %Y.", strict=False)
-    ).dt.epoch("s")
-    dated = reviews.with_columns(day.alias("timestamp"))
-    undated = dated.filter(pl.col("timestamp").is_null())
-    yearless = undated.filter(date.str.contains(r"^Posted \p{L}+ \d{1,2}\.?$").fill_null(False)).height
-    notes["reviews dated without a year, kept undated"] += yearless
-    notes["reviews without a date that can be read, kept undated"] += undated.height - yearless
+    """With `timestamp` and `leap_day` for `date`, which reads "2017-12-24", "Posted December 24, 2017." or "Posted
+    December 24."; the last, which names no year, has no timestamp but its day in the year 2000."""
+    date = pl.col("date").str.strip_chars().str.replace(r".*\+.*", "")  # signs lead to years that no calendar has
+    posted = "Posted %B %d, %Y."
+    day = pl.coalesce(date.str.to_date("%Y-%m-%d", strict=False), date.str.to_date(posted, strict=False))
+    yearless = date.str.extract(r"^(Posted \p{L}+ \d{1,2})\.?$") + ", 2000."
+    dated = reviews.with_columns(
+        day.dt.epoch("s").alias("timestamp"), yearless.str.to_date(posted, strict=False).alias("leap_day")
+    )
+    unread = dated.select((pl.col("timestamp").is_null() & pl.col("leap_day").is_null()).sum()).item()
+    notes["reviews without a date that can be read, kept undated"] += unread
     return dated.drop("date")
+
+
+def _with_years(reviews: pl.DataFrame, notes: Counter[str]) -> pl.DataFrame:
+    """With the `leap_day` of reviews that name no year as a timestamp in the year after the newest that do."""
+    without = reviews.height - reviews["leap_day"].null_count()
+    newest = reviews.select(pl.from_epoch("timestamp").dt.year().max()).item()
+    if newest is not None:
+        year = newest + 1
+        leap_day = pl.col("leap_day")
+        day = leap_day.dt.offset_by(f"{year - 2000}y")
+        real = day.dt.day() == leap_day.dt.day()  # 29 February is moved to the 28th in most years
+        undated = reviews["timestamp"].null_count()
+        reviews = reviews.with_columns(pl.coalesce("timestamp", pl.when(real).then(day.dt.epoch("s"))))
+        taken = undated - reviews["timestamp"].null_count()
+        notes[f"reviews dated without a year, taken to be of {year}"] += taken
+        without -= taken
+    notes["reviews dated without a year, kept undated"] += without
+    return reviews.drop("leap_day")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -22,14 +23,14 @@ _UNNAMED = "#unnamed "  # such as the first column of a CSV file that pandas wro
 def read_table(file: Path) -> pl.DataFrame:
     """The columns of `file` under their own names, and LINE; for Parquet, LINE is the row number, from 1.
 
-    CSV has commas and TSV tabs, both with double quotes around what holds one or a quote, and a first line that names
-    the columns; JSON lines hold one object each, whose values are text, numbers, true, false, null or lists of those.
-    Their text is UTF-8, `.gz` may follow, and their columns are String (List(String) for JSON's lists); those of
-    Parquet are as they are. Raises InputError for anything else.
+    CSV has commas, or whichever of ; tab | its first line holds more of, and TSV tabs, both with double quotes around
+    what holds one or a quote, and a first line that names the columns; JSON lines hold one object each, whose values
+    are text, numbers, true, false, null or lists of those. Their text is UTF-8, `.gz` may follow, and their columns
+    are String (List(String) for JSON's lists); those of Parquet are as they are. Raises InputError for anything else.
     """
     readers: dict[str, Callable[[Path], pl.DataFrame]] = {
-        ".csv": partial(_read_separated, separator=","),
-        ".tsv": partial(_read_separated, separator="\t"),
+        ".csv": partial(_read_separated, separators=",;\t|"),
+        ".tsv": partial(_read_separated, separators="\t"),
         ".jsonl": _read_jsonl,
         ".ndjson": _read_jsonl,
         ".parquet": _read_parquet,
@@ -45,10 +46,13 @@ def read_table(file: Path) -> pl.DataFrame:
     return table
 
 
-def _read_separated(file: Path, separator: str) -> pl.DataFrame:
+def _read_separated(file: Path, separators: str) -> pl.DataFrame:
+    """Separated by the one of `separators` that its first line holds most of; by the first where none is ahead."""
+    header = _first_line(file)
+    separator = max(separators, key=re.sub('"[^"]*"', "", header).count)
     # Without quotes every separator separates, which is quick to split; Python's reader knows what quotes mean.
     if not any('"' in line for _, lines in read_lines(file) for line in lines):
-        return read_delimited(file, _header(_first_line(file).split(separator), file), separator, skip=1)
+        return read_delimited(file, _header(header.split(separator), file), separator, skip=1)
     lines = (line + "\n" for _, block in read_lines(file) for line in block)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     try:

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from llmxrec.datasets.cleaning import assemble
-from llmxrec.datasets.columns import as_ids, as_numbers, as_seconds, as_text, check_used, find, need
+from llmxrec.datasets.columns import (
+    as_ids,
+    as_microseconds,
+    as_numbers,
+    as_text,
+    check_used,
+    find,
+    need,
+    whole_seconds,
+)
 from llmxrec.datasets.dataset import Dataset, ReadReport
 from llmxrec.datasets.domains import BUNDLED, load_domain
 from llmxrec.datasets.movielens import film_columns
 from llmxrec.datasets.tablefiles import read_table
 from llmxrec.datasets.textfiles import LINE
 from llmxrec.errors import InputError
+from llmxrec.lookup import closest
 from llmxrec.records import Domain
 
 # A text column whose values hold "|" at least this often is a list: films of one genre alone have none in theirs.
 _LIST_SHARE = 0.3
 _LONG_TEXT = 200
 _TITLES = ("title", "original_title")
-_PRIVATE = (
-    "user_id",
-    "name",
-    "first_name",
-    "last_name",
-    "email",
-    "phone",
-    "address",
-    "street",
-    "ip",
-    "password",
-    "username",
-)
 
 
 def read_tables(
@@ -43,6 +40,7 @@ def read_tables(
     users: Path | None,
     domain: Domain,
     columns: Mapping[str, str],
+    shown_of_users: Sequence[str] = (),
 ) -> tuple[Dataset, ReadReport]:
     """Read tables of a kind that `tablefiles` knows.
 
@@ -50,9 +48,11 @@ def read_tables(
     of a recommender's output, rank and score, are passed over, so that one mapping can serve all files.
     Interactions need a user and an item; timestamp and rating may be absent. Without `items`, items are named by their
     ids. Other columns of items and users are attributes; "|" separates several values. Where the domain is one that
-    comes with the library, they are shown to generators under their own names, except titles, addresses, long texts
-    and what tells who a user is; a domain of the user's own says itself what is shown.
-    Raises InputError for a file, a column or a value that breaks a rule.
+    comes with the library, those of items are shown to generators under their own names, except titles, addresses and
+    long texts; a domain of the user's own says itself what is shown. Of users, who may not want it, nothing is shown
+    but what the domain lists and the columns `shown_of_users`. Times that differ by less than a second put their rows
+    in order, and count in whole seconds.
+    Raises InputError for a file, a column or a value that breaks a rule, or a column to show that users do not have.
     """
     rows = read_table(interactions)
     found = rows.columns
@@ -78,8 +78,7 @@ def read_tables(
         read["users"] = people.height
 
     check_used({name: column for name, column in columns.items() if name not in ("rank", "score")}, found)
-    if domain in map(load_domain, BUNDLED):
-        domain = show_attributes(domain, catalogue, people)
+    domain = show_attributes(domain, catalogue, people, shown_of_users)
     return assemble(interactions, domain, actions, catalogue, people, read=read, notes=notes)
 
 
@@ -127,6 +126,7 @@ def read_recommendations(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("user_id").alias("rank"),
         pl.col("score").fill_null(0.0),
     )
+    already = out.join(dataset.interactions, on=["user_id", "item_id"], how="semi").height
     return out, ReadReport(
         str(file),
         {"recommendations": given.height},
@@ -135,18 +135,30 @@ def read_recommendations(
             "recommendations of items that the dataset does not hold": known.height - offered.height,
             "repeats of a recommendation": offered.height - out.height,
         },
-        {"recommendations without a score, given 0": ranked["score"].null_count()},
+        {
+            "recommendations without a score, given 0": ranked["score"].null_count(),
+            "recommendations of items that the user already has": already,
+        },
     )
 
 
-def show_attributes(domain: Domain, items: pl.DataFrame, users: pl.DataFrame | None) -> Domain:
-    """`domain` that also shows the attributes of these tables, under their own names.
+def show_attributes(
+    domain: Domain, items: pl.DataFrame, users: pl.DataFrame | None, shown_of_users: Sequence[str] = ()
+) -> Domain:
+    """`domain` that also shows attributes of these tables, under their own names.
 
-    Left out are titles, addresses of pages, long texts, columns without a value, and of users what tells who they are.
+    Of users, those are the columns `shown_of_users`; of items, all where the domain comes with the library, but for
+    titles, addresses of pages and mail, long texts, and columns without a value. Raises InputError for a column to
+    show that users do not have, or that gives no name of its own.
     """
-    item_labels = _labels(items, domain.item_attributes, ("item_id", *_TITLES))
-    user_labels = domain.user_attributes if users is None else _labels(users, domain.user_attributes, _PRIVATE)
-    return replace(domain, item_attributes=item_labels, user_attributes=user_labels)
+    labels = dict(domain.item_attributes)
+    for column in items.columns if domain in map(load_domain, BUNDLED) else ():
+        label = _label(column)
+        free = column not in labels and label not in ("", *labels.values())
+        if free and column.lower() not in ("item_id", *_TITLES) and _is_short(items[column]):
+            labels[column] = label
+    user_labels = _user_labels(domain.user_attributes, users, shown_of_users)
+    return replace(domain, item_attributes=labels, user_attributes=user_labels)
 
 
 def named_by_id(interactions: pl.DataFrame) -> pl.DataFrame:
@@ -175,12 +187,20 @@ def _interactions(rows: pl.DataFrame, file: Path, columns: Mapping[str, str]) ->
     notes = {}
     out = [as_ids(rows, need(name, rows.columns, columns, file), file).alias(name) for name in ("user_id", "item_id")]
     if time := find("timestamp", rows.columns, columns):
-        seconds, unread = as_seconds(rows[time])
-        out.append(seconds.alias("timestamp"))
+        exact, unread = as_microseconds(rows[time])
+        out.append(exact.alias("timestamp"))
         notes["times that could not be read, kept undated"] = unread
     if rating := find("rating", rows.columns, columns):
         out.append(as_numbers(rows, rating, file).alias("rating"))
-    return pl.DataFrame(out), notes
+    actions = pl.DataFrame(out)
+    if time:
+        seconds = whole_seconds(actions["timestamp"])
+        if (seconds * 1_000_000 != actions["timestamp"]).any():
+            # Place in the table decides between equal seconds, so it has to say what the fractions said.
+            actions = actions.sort("timestamp", nulls_last=False, maintain_order=True)
+            seconds = whole_seconds(actions["timestamp"])
+        actions = actions.with_columns(seconds)
+    return actions, notes
 
 
 def _items(rows: pl.DataFrame, file: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, int]:
@@ -220,15 +240,29 @@ def _attributes(rows: pl.DataFrame) -> tuple[list[pl.Series], int]:
     return out, rows.width - len(out)
 
 
-def _labels(rows: pl.DataFrame, known: Mapping[str, str], left_out: tuple[str, ...]) -> dict[str, str]:
-    """`known`, and the other columns of `rows` with labels of their own."""
+def _user_labels(known: Mapping[str, str], users: pl.DataFrame | None, shown: Sequence[str]) -> dict[str, str]:
+    """`known`, and the columns `shown` with labels of their own."""
     labels = dict(known)
-    for column in rows.columns:
-        label = " ".join("".join(c if c.isalnum() or c in "-_" else " " for c in column).split())
-        free = column not in labels and label not in ("", *labels.values()) and column.lower() not in left_out
-        if free and _is_short(rows[column]):
+    for column in shown:
+        if users is None:
+            raise InputError("a table of users has the columns of users to show", value=column, cure="give that table")
+        if column not in users.columns[1:]:
+            raise closest("column of users", column, users.columns[1:])
+        if column not in labels:
+            label = _label(column)
+            if label in ("", *labels.values()):
+                raise InputError(
+                    "a column that is shown has letters or digits for a name, and not those of another",
+                    value=column,
+                    cure="rename it",
+                )
             labels[column] = label
     return labels
+
+
+def _label(column: str) -> str:
+    """The name of a column without signs that could be taken for a border in a prompt; may be empty."""
+    return " ".join("".join(c if c.isalnum() or c in "-_" else " " for c in column).split())
 
 
 def _is_short(column: pl.Series) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
@@ -152,6 +153,8 @@ def _block(stream: BufferedIOBase, file: Path, size: int) -> bytes:
 
 
 def _decoded(block: bytes, encoding: str, file: Path, number: int) -> str:
+    if number == 1 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError("the file is UTF-16", file=file, cure="save it as UTF-8")
     nul = block.find(b"\0")
     if nul >= 0:
         line = number + block.count(b"\n", 0, nul)

@@ -152,29 +152,31 @@ class _Line:
         if task := asyncio.current_task():
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
-        reply = await self._reply(prompt)
+        reply, lost = await self._reply(prompt)
         if isinstance(reply, Reply):
             self._unanswered = 0
             return Answer(
-                prompt.key, reply.text, reply.status, reply.input_tokens, reply.output_tokens, detail=reply.detail
+                prompt.key, reply.text, reply.status, reply.input_tokens, reply.output_tokens, reply.detail, lost
             )
         if reply.status == "failed" and not self._pause.stopped.is_set():
             self._unanswered += 1
             if self._unanswered >= _GIVE_UP_AFTER:
                 raise self._stop(f"{self._unanswered} prompts in a row found no answer; {reply.detail}")
-        return Answer(prompt.key, "", reply.status, detail=reply.detail)
+        return Answer(prompt.key, "", reply.status, detail=reply.detail, lost=lost)
 
-    async def _reply(self, prompt: Prompt) -> Reply | Fault:
+    async def _reply(self, prompt: Prompt) -> tuple[Reply | Fault, int]:
+        """What came of a prompt in the end, and how many attempts were lost on the way."""
         backoff = self._generator._backoff
         give_up_at = time.monotonic() + backoff.patience
-        attempt = 0
+        attempt = lost = 0
         while True:
             await self._pause.over(spread=backoff.first)
             if self._pause.stopped.is_set():
-                return Fault("again", "the run was stopped")
+                return Fault("again", "the run was stopped"), lost
             reply, asked = await self._attempt(prompt)
             if isinstance(reply, Reply) or reply.kind == "prompt":
-                return reply
+                return reply, lost
+            lost += reply.lost
             if reply.kind == "stop":
                 raise self._stop(reply.detail)
             wait_s = backoff.wait(attempt, asked)
@@ -182,7 +184,7 @@ class _Line:
                 raise self._stop(f"the server asks to wait {asked:,.0f} s; {reply.detail}")
             attempt += 1
             if attempt > self._generator.settings.retries or time.monotonic() + wait_s > give_up_at:
-                return Fault("again", f"no answer after {attempt} attempts: {reply.detail}")
+                return Fault("again", f"no answer after {attempt} attempts: {reply.detail}"), lost
             if asked is not None:
                 self._pause.hold(wait_s)
             else:
@@ -205,10 +207,12 @@ class _Line:
             if asked is None and error.status_code == 429:
                 asked = 0.0
         except (TimeoutError, openai.APITimeoutError):
-            return Fault("again", f"no answer within {generator.settings.timeout:g} s"), None
+            return Fault("again", f"no answer within {generator.settings.timeout:g} s", lost=True), None
         except openai.APIConnectionError as error:
             cause = generator._hide_key(str(error.__cause__ or error))
-            return Fault("again", f"the line to the server broke: {brief(cause)}"), None
+            # By name: the SDK has changed the HTTP library that it stands on.
+            asked_for = type(error.__cause__).__name__ != "ConnectError"
+            return Fault("again", f"the line to the server broke: {brief(cause)}", lost=asked_for), None
         if fault.unknown_parameter == "max_tokens" and "max_tokens" in request:
             generator._limit = "max_completion_tokens"  # what newer models call it
             return await self._attempt(prompt)

@@ -67,13 +67,14 @@ class Fault:
     """Why a server gave no answer.
 
     again: may be gone when asked again. stop: all the other prompts would end the same. prompt: it is about this
-    prompt, whose status is `status`.
+    prompt, whose status is `status`. `lost`: the server may have answered, and may want to be paid, all the same.
     """
 
     kind: Literal["again", "stop", "prompt"]
     detail: str
     status: Status = "failed"
     unknown_parameter: str | None = None
+    lost: bool = False
 
 
 def ended(text: str, cut: bool = False) -> Status:
@@ -119,7 +120,8 @@ def read_reply(body: str) -> Reply | Fault:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return Fault("again", f"the server's answer is not JSON: {brief(body, 80)}" if body else "no body came back")
+        why = f"the server's answer is not JSON: {brief(body, 80)}" if body else "no body came back"
+        return Fault("again", why, lost=True)
     if not isinstance(content, dict):
         return Fault("again", f"the server's answer is not a chat completion: {brief(body, 80)}")
     choices = content.get("choices")

@@ -167,6 +167,8 @@ def _is_folder(text: str) -> bool:
 def _openai(text: str) -> Spec:
     model, at, address = re.fullmatch(r"(.*?)(?:(@)(https?://.*))?", text, re.DOTALL).groups()  # type: ignore[union-attr]
     if not at:
+        if re.search(r"@[\w.-]+:\d+(/|$)", model):
+            raise InputError("a server's address begins with http:// or https://", value=text)
         return Spec("openai", model)
     try:
         url = urlsplit(address)
@@ -175,6 +177,6 @@ def _openai(text: str) -> Spec:
         host = secret = None
     if secret:
         raise InputError("a server's address holds no name or password", cure="set OPENAI_API_KEY instead")
-    if not host:
-        raise InputError("a server's address is http://host:port/v1", value=address)
+    if not host or url.query or url.fragment:
+        raise InputError("a server's address is http://host:port/v1, and nothing after it", value=address)
     return Spec("openai", model, server=address.rstrip("/"))

@@ -41,18 +41,15 @@ def sentence(instruction: Instruction, domain: Domain) -> str:
     """
     title = _quoted(instruction.candidate)
     known = [item for item in reversed(instruction.history) if item.title != instruction.candidate.title]
-    for column, label in domain.item_attributes.items():
+    for column in domain.item_attributes:
         cited, shared = _most_alike(instruction.candidate, known, column)
         if cited:
-            watched = _listed([_quoted(item) for item in cited])
-            whose = "their" if len(cited) > 1 else "its"
-            return (
-                f"You {domain.verb_past} {watched}; {title} shares {whose} {label}: {_listed(shared[:_MOST_VALUES])}."
-            )
+            likened = _listed([_quoted(item) for item in cited])
+            where = _listed(shared[:_MOST_VALUES])
+            return f"Like {likened}, which you {domain.verb_past}, {title} is listed under {where}."
     if known:
-        latest = _listed([_quoted(item) for item in known[:2]])
-        return f"You {domain.verb_past} {latest} most recently; {title} is recommended to you next."
-    return f"{title} is recommended to you; nothing that you {domain.verb_past} before is known yet."
+        return f"You {domain.verb_past} {_listed([_quoted(item) for item in known[:2]])}; now try {title}."
+    return f"{title} is recommended to you."
 
 
 def _most_alike(candidate: Item, newest_first: list[Item], column: str) -> tuple[list[Item], list[str]]:

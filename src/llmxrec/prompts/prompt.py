@@ -12,7 +12,14 @@ from llmxrec.records import Domain, Instruction, Message, Prompt
 
 
 class TooLong(InputError):
-    """A prompt that the model could not read even without any history."""
+    """A prompt that the model could not read even without any history, as `prompt` has it."""
+
+    def __init__(self, prompt: Prompt, needed: int, room: int) -> None:
+        self.prompt = prompt
+        super().__init__(
+            f"a prompt fits the model: without any history it takes {needed} tokens, and there is room for {room}",
+            cure="allow a larger context, fewer tokens for the answer, or use a shorter template",
+        )
 
 
 def make_prompt(
@@ -42,10 +49,7 @@ def make_prompt(
         return prompt
     shortest = with_dropped(len(instruction.history))
     if (needed := count_tokens(shortest.messages)) > room:
-        raise TooLong(
-            f"a prompt fits the model: without any history it takes {needed} tokens, and there is room for {room}",
-            cure="allow a larger context, fewer tokens for the answer, or use a shorter template",
-        )
+        raise TooLong(shortest, needed, room)
     # The fewest items to drop lies in (too_few, enough]: more dropped is never longer.
     too_few, enough = 0, len(instruction.history)
     while enough - too_few > 1:

@@ -164,6 +164,8 @@ def _check_section(name: str, section: str, text: str) -> None:
             raise closest(f"variable in {place}", "{" + variable + "}", ["{" + word + "}" for word in known])
     if not plain:
         raise InputError(f"variables in {place} stand alone in their braces", cure="write {item}, not {item:>9}")
+    if section == "profile" and text.strip() == "{profile}":
+        raise InputError(f"{place} has words besides {{profile}}", cure="begin it with, say, 'About this person: '")
     if own and used.count(own) != 1:
         raise InputError(f"{place} holds {{{own}}} once", value=used.count(own))
 

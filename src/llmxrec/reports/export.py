@@ -20,6 +20,8 @@ def export(explanations: pl.DataFrame, dataset: Dataset, file: Path) -> None:
     """Write `explanations` with the title of each item. In CSV, text that a spreadsheet would run is defused."""
     if file.suffix not in ENDINGS:
         raise InputError(f"an export ends in one of {', '.join(ENDINGS)}", value=file.name)
+    if file.is_dir():
+        raise InputError("an export is a file", value=str(file), cure="choose another name: this is a folder")
     titles = dataset.items.select("item_id", "title")
     columns = ["user_id", "item_id", "title", *(c for c in explanations.columns if c not in ("user_id", "item_id"))]
     table = explanations.join(titles, on="item_id", how="left", maintain_order="left").select(columns)

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from llmxrec.datasets.dataset import Dataset
-from llmxrec.explain import read_explanations
+from llmxrec.errors import InputError
 from llmxrec.prompts.lines import one_line
 from llmxrec.recommenders.metrics import Metric
+from llmxrec.stored import stored_explanations
 from llmxrec.workspace import Workspace, atomic
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$-])")
@@ -24,10 +25,14 @@ def write_summary(workspace: Workspace, examples: int = 3) -> None:
     parts = [f"# {safe(manifest.get('recipe', {}).get('name', workspace.path.name))}", *_data(manifest, dataset)]
     parts += _recommenders(manifest.get("recommenders", {}))
     for recommender in workspace.recommenders():
-        recommendations = pl.read_parquet(workspace.recommendations(recommender))
         for generator in workspace.generators(recommender):
-            table = read_explanations(workspace.explanations(recommender, generator), recommendations)
-            parts += _explanations(recommender, generator, table, dataset, examples)
+            parts += ["", f"## Explanations: {safe(recommender)} x {safe(generator)}", ""]
+            try:
+                table = stored_explanations(workspace, recommender, generator)
+            except InputError as error:
+                parts.append(f"Not shown: {safe(error)}")
+                continue
+            parts += _explanations(table, dataset, examples)
     with atomic(workspace.summary) as file:
         file.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
@@ -70,8 +75,8 @@ def _recommenders(noted: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*lines, "", *_table(["recommender", *metrics, "users"], rows)]
 
 
-def _explanations(recommender: str, generator: str, table: pl.DataFrame, dataset: Dataset, examples: int) -> list[str]:
-    lines = ["", f"## Explanations: {safe(recommender)} x {safe(generator)}", ""]
+def _explanations(table: pl.DataFrame, dataset: Dataset, examples: int) -> list[str]:
+    lines: list[str] = []
     counts = dict(table.group_by("status").len().sort("len", descending=True).iter_rows())
     lines.append(f"{table.height:,} answers: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()) + ".")
     shortened = table.filter(pl.col("dropped") > 0).height

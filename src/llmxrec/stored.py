@@ -1,0 +1,50 @@
+"""What a workspace holds of stages 1 and 2, read back: recommendations, and the explanations of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from llmxrec.errors import InputError
+from llmxrec.explain import read_explanations, refuse_to_mix
+from llmxrec.workspace import Workspace
+
+EXTERNAL = "external"
+"""What recommendations are called that come from a user's own file: they need no class, only their table."""
+
+
+def read_recommendations(workspace: Workspace, name: str) -> pl.DataFrame:
+    """What `write_recommendations` wrote. Raises InputError where there is none."""
+    file = workspace.recommendations(name)
+    if not file.exists():
+        cure = "give yours with: llmxrec init --recommendations FILE" if name == EXTERNAL else "llmxrec recommend"
+        raise InputError(f"there are no recommendations of '{name}' yet", value=str(file), cure=f"make them: {cure}")
+    try:
+        return pl.read_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"recommendations are a Parquet table: {error}", file=file, cure="make them again") from None
+
+
+def knowledge(workspace: Workspace, recommender: str) -> dict[str, Any]:
+    """What decided the recommendations of `recommender` and the histories it knew, as far as the workspace tells."""
+    noted = workspace.read_manifest().get("recommenders", {}).get(recommender, {})
+    return {"hold_out": bool(noted.get("hold_out", False)), "settings": noted.get("settings")}
+
+
+def stored_explanations(workspace: Workspace, recommender: str, name: str) -> pl.DataFrame:
+    """The explanations called `name` of the recommendations as they are now.
+
+    Raises InputError where they were made for recommendations that have been made anew in another way since.
+    """
+    recommendations = read_recommendations(workspace, recommender)
+    file = workspace.explanations(recommender, name)
+    refuse_to_mix(file, what_was_known(knowledge(workspace, recommender)), only={"hold_out", "recommender"})
+    return read_explanations(file, recommendations)
+
+
+def what_was_known(known: Mapping[str, Any]) -> dict[str, Any]:
+    """`known` (see `knowledge`) as settings of the answers that were made with it."""
+    settings = known.get("settings")
+    return {"hold_out": known["hold_out"], "recommender": None if settings is None else dict(settings)}
