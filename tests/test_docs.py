@@ -38,6 +38,7 @@ def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
     products = [f"p{n},Book {n},{'crime' if n % 2 else 'poetry'}" for n in range(8)]
     (tmp_path / "products.csv").write_text("\n".join(["sku,title,shelf", *products]) + "\n")
     (tmp_path / "ours.csv").write_text("\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 8}" for c in range(12))]) + "\n")
+    (tmp_path / "people.csv").write_text("customer,age,phone\n" + "".join(f"c{c},{20 + c},555{c}\n" for c in range(12)))
     return tmp_path
 
 
