@@ -22,11 +22,11 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
 $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,openai,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,torch,openai,dev]'
 	touch $@ $(VENV)/.base
 
 $(BIN)/python:

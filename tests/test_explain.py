@@ -232,6 +232,12 @@ def test_a_row_that_cannot_be_asked_does_not_keep_the_others(file: Path) -> None
     assert explain(asked, file).known == 6
 
 
+def test_where_no_prompt_fits_nothing_is_begun(file: Path) -> None:
+    with pytest.raises(InputError, match=r"none of the first 6 prompts can be asked: .* there is room for 5"):
+        explain(questions(Counting(context_tokens=5)), file)
+    assert not file.exists()
+
+
 def test_progress_is_told_of_every_row(file: Path) -> None:
     steps: list[int] = []
     explain(questions(Counting(limit=None)), file, advance=steps.append)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ from llmxrec.prompts.template import Template, load_template
 from llmxrec.records import Answer, Explanation, Prompt
 from llmxrec.seeds import derive
 from llmxrec.workspace import atomic, plain
+
+_PROBED = 10
+"""Prompts looked at before anything is asked. If no model could read any of them, it is not the rows' fault."""
 
 SCHEMA = {
     "recommender": pl.String,
@@ -172,6 +176,9 @@ def explain(
     if max_cost is not None and price is None:
         raise InputError("a limit of cost needs a price", cure="say what a million tokens, read and written, cost")
     generator = questions.generator
+    first = list(islice(questions.prompts(), _PROBED))
+    if first and all(question.problem for question in first):
+        raise InputError(f"none of the first {len(first)} prompts can be asked: {first[0].problem}")
     outcome = Outcome(rows=len(questions))
     purse = Purse(price, max_tokens, max_cost)
     waiting: dict[str, Question] = {}
@@ -193,7 +200,7 @@ def explain(
         def missing() -> Iterator[Prompt]:
             for question in questions.prompts():
                 prompt = question.prompt
-                outcome.shortened += prompt.dropped > 0
+                outcome.shortened += prompt.dropped > 0 and question.problem is None
                 if prompt.key in done:
                     outcome.known += 1
                     advance(1)
@@ -289,7 +296,7 @@ def estimate(
     calls = counted = tokens = shortened = 0
     examples: list[Prompt] = []
     for number, (prompt, _, problem) in enumerate(questions.prompts()):
-        shortened += prompt.dropped > 0
+        shortened += prompt.dropped > 0 and problem is None
         if prompt.key in done or problem is not None:
             continue
         calls += 1

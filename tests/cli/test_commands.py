@@ -25,6 +25,20 @@ def test_help_and_import_load_nothing_heavy() -> None:
     assert not {"torch", "transformers", "openai", "numba", "polars", "numpy"} & set(loaded)
 
 
+def test_without_the_extra_for_training_ones_own_recommendations_are_explained(call: Call, shop: Path) -> None:
+    tables = ["--interactions", str(shop / "orders.csv"), "--recommendations", str(shop / "ours.csv"), *COLUMNS]
+    code = "import sys; sys.modules['numba'] = None; from llmxrec.cli import main; main()"
+
+    def bare(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+
+    assert bare("init", "w", *tables).returncode == 0
+    assert "12 rows: 12 ok" in bare("explain", "w").stdout
+    refused = bare("recommend", "w", "--recommender", "bpr")
+    assert refused.returncode == 2
+    assert refused.stderr == "error: training a recommender needs the extra 'train'; pip install 'llmxrec[train]'\n"
+
+
 def test_own_tables_in_three_commands(call: Call, shop: Path) -> None:
     first = call(
         "init", "w", "--interactions", shop / "orders.csv", "--items", shop / "products.csv",

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import int64, njit, uint64
+
+from llmxrec.errors import MissingExtra
+
+try:
+    from numba import int64, njit, uint64
+except ImportError:
+    raise MissingExtra("training a recommender", "train") from None
 
 # A whole epoch is one call. Random numbers come from splitmix64, whose state is handed in and left changed: the same
 # seed takes the same steps, and nothing global is touched.
