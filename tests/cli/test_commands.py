@@ -175,3 +175,64 @@ def test_hostile_titles_cannot_steer_the_terminal(call: Call, tmp_path: Path) ->
     assert ended.code == 0, ended.out
     shown = call("explain", "w", "--dry-run").out
     assert "\x1b" not in shown and "\x07" not in shown and "[bold]B[/bold]" in shown
+
+
+def test_explanations_of_another_model_are_not_passed_off(call: Call, shop: Path) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "ease")
+    call("explain", "w")
+    assert call("export", "w", "--out", "a.csv").code == 0
+    call("recommend", "w", "--recommender", "ease")
+    assert call("export", "w", "--out", "a.csv").code == 0, "the same model again is the same model"
+    call("recommend", "w", "--recommender", "ease", "--full")
+    for words in (["export", "w", "--out", "b.csv"], ["explain", "w"]):
+        refused = call(*words)
+        assert refused.code == 2 and "made with hold_out = True; found False" in refused.out
+    assert call("explain", "w", "--name", "full").code == 0
+    assert call("export", "w", "--generator", "full", "--out", "b.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    "damaged", ["recommendations/ease.parquet", "dataset/items.parquet", "dataset/domain.toml", "workspace.toml"]
+)
+def test_damaged_files_end_in_one_line(call: Call, shop: Path, damaged: str) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "ease")
+    Path("w", damaged).write_bytes(b"\x00 damaged [")
+    ended = call("explain", "w")
+    assert ended.code in (1, 2) and ended.out.startswith("error: ") and ended.out.count("\n") == 1, ended.out
+
+
+def test_nothing_of_a_person_is_shown_unasked(call: Call, shop: Path) -> None:
+    rows = ["customer,age,phone,Full Name"] + [f"c{c},{20 + c},+49 170 555{c},Jane Roe{c}" for c in range(12)]
+    Path("people.csv").write_text("\n".join(rows) + "\n")
+    tables = [
+        "--interactions",
+        shop / "orders.csv",
+        "--users",
+        "people.csv",
+        "--recommendations",
+        shop / "ours.csv",
+        *COLUMNS,
+    ]
+    call("init", "w", *tables)
+    assert not re.search("Jane|555|age", call("explain", "w", "--dry-run").out)
+    named = call("init", "w2", *tables, "--show-user", "age")
+    assert "of users age" in named.out
+    shown = call("explain", "w2", "--dry-run").out
+    assert "age: 20" in shown and not re.search("Jane|555", shown)
+    assert "did you mean 'phone'" in call("init", "w3", *tables, "--show-user", "fone").out
+
+
+def test_a_full_disk_ends_in_one_line(call: Call, shop: Path) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "ease")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "llmxrec", "explain", "w"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr

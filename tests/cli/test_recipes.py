@@ -84,3 +84,57 @@ def test_ml_100k_from_raw_files_to_943_explanations(call: Call, real_data: Path)
     lines = Path("w/explanations/bpr/template.jsonl").read_bytes().splitlines()
     assert len(lines) == 943
     assert "943 answers: 943 ok" in Path("w/summary.md").read_text(encoding="utf-8")
+
+
+SMALL = """
+name = "small"
+k = 10
+[dataset]
+kind = "demo"
+[[recommenders]]
+name = "ease"
+settings = { ridge = 50.0 }
+[[generators]]
+spec = "template"
+"""
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "error"),
+    [
+        ("ridge = 50.0", "ridge = 60.0", "answers made with recommender = {'ridge': 50.0}; found {'ridge': 60.0}"),
+        ("k = 10", "k = 10\nseed = 2", "answers made with seed = 1; found 2"),
+        ("k = 10", "k = 10\nhold_out = false", "answers made with hold_out = True; found False"),
+        ('spec = "template"', 'spec = "template"\n[prompt]\nhistory = 5', "answers made with history = 20; found 5"),
+        ('spec = "template"', 'spec = "template"\n[prompt]\nitem_attributes = ["genre"]', "did you mean 'genres'"),
+        ('name = "ease"', 'name = "external"', "there are no recommendations of 'external' yet"),
+        ('kind = "demo"', 'kind = "mind"', "holds the dataset 'demo'"),
+    ],
+)
+def test_a_changed_recipe_is_refused_before_it_spoils_anything(call: Call, right: str, wrong: str, error: str) -> None:
+    Path("small.toml").write_text(SMALL)
+    assert call("run", "small.toml", "--workspace", "w").code == 0
+    before = snapshot(Path("w"))
+    assert right in SMALL
+    changed = SMALL.replace(right, wrong)
+    if "external" in wrong:
+        changed = changed.replace("settings = { ridge = 50.0 }\n", "")
+    Path("small.toml").write_text(changed)
+    ended = call("run", "small.toml", "--workspace", "w")
+    assert ended.code == 2 and error in ended.out, ended.out
+    assert snapshot(Path("w")) == before
+
+
+def test_what_a_recipe_adds_is_made_and_the_rest_is_kept(call: Call) -> None:
+    Path("small.toml").write_text(SMALL)
+    call("run", "small.toml", "--workspace", "w")
+    again = call("run", "small.toml", "--workspace", "w")
+    assert "300 were answered before" in again.out and "ease: Recall" not in again.out
+    Path("small.toml").write_text(SMALL.replace("k = 10", "k = 5"))
+    shorter = call("run", "small.toml", "--workspace", "w")
+    assert "ease: Recall@5" in shorter.out and "300 were answered before" in shorter.out
+    assert pl.read_parquet("w/recommendations/ease.parquet").height == 1500
