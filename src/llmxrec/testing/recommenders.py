@@ -53,7 +53,7 @@ class RecommenderConformance:
 
     def make(self) -> Recommender:
         """A new recommender, not fitted, with settings fit for worlds of two dozen users."""
-        raise NotImplementedError
+        raise NotImplementedError("say how your recommender is made")
 
     def test_scores_are_numbers_of_the_right_shape(self) -> None:
         train, _ = checkerboard()
