@@ -238,6 +238,26 @@ def test_where_no_prompt_fits_nothing_is_begun(file: Path) -> None:
     assert not file.exists()
 
 
+@pytest.mark.parametrize("cost", ['"abc"', "NaN", "-1", "Infinity"])
+def test_a_damaged_cost_is_told_and_never_added(file: Path, cost: str) -> None:
+    file.write_text(f'{{"prompt": "a", "status": "ok", "cost": {cost}}}\n')
+    with pytest.raises(InputError, match="line 1: a row of explanations has"):
+        explain(questions(Counting()), file, price=PRICE, max_tokens=1, max_cost=1.0)
+
+
+def test_a_dry_run_tells_what_cannot_be_asked(file: Path) -> None:
+    with pytest.raises(InputError, match="none of the first 6 prompts can be asked"):
+        estimate(questions(Counting(context_tokens=5)), file, price=None, max_tokens=1)
+
+
+def test_a_recommendation_of_nothing_known_is_told() -> None:
+    dataset = small_dataset()
+    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+    wrong = RECOMMENDATIONS.with_columns(item_id=pl.lit("gone"))
+    with pytest.raises(InputError, match="names an item of the dataset; found 'gone'"):
+        Questions.of("bpr", wrong, dataset, histories, Counting(), PromptSettings())
+
+
 def test_progress_is_told_of_every_row(file: Path) -> None:
     steps: list[int] = []
     explain(questions(Counting(limit=None)), file, advance=steps.append)
@@ -253,7 +273,7 @@ def test_each_row_is_drawn_with_a_seed_of_its_own() -> None:
 
 def test_a_ledger_of_something_else_is_told(file: Path) -> None:
     file.write_text('{"a": 1}\n')
-    with pytest.raises(InputError, match="line 1: a row of explanations has a prompt and a status"):
+    with pytest.raises(InputError, match="line 1: a row of explanations has a prompt, a status and a cost"):
         explain(questions(Counting()), file)
 
 

@@ -79,6 +79,10 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
             cure="choose another --workspace",
         )
     check_shown(recipe.prompt, load_domain(workspace.dataset / "domain.toml"))
+    for generator in recipe.generators:
+        # Asked nothing, it says whether it could be asked: a model that is there, a key that is set.
+        for _ in make_generator(generator.spec, generator.settings).generate(()):
+            pass
     for entry in recipe.recommenders:
         how: dict[str, Any] = {"hold_out": False}
         if entry.name == EXTERNAL:
@@ -228,7 +232,7 @@ def questions_about(
         recommendations,
         dataset,
         train,
-        make_generator(generator.spec, generator.settings),
+        make_generator(generator.spec, _within_limit(generator)),
         prompt,
         users=users,
         top=top,
@@ -261,11 +265,17 @@ def explain_recommendations(
         )
 
 
+def _within_limit(generator: GeneratorRecipe) -> GenerationSettings:
+    """Its settings. With a limit of cost, what was lost on the way is not asked again at once: it may cost twice."""
+    limited = {"retry_lost": False} if generator.max_cost is not None else {}
+    return generator.settings.model_copy(update=limited)
+
+
 def answer_settings(
     generator: GeneratorRecipe, prompt: PromptSettings, seed: int, known: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All that decides what an answer says; how fast it is asked for does not. `known`: see `knowledge`."""
-    pace = {"batch_size", "concurrency", "timeout", "retries"}
+    pace = {"batch_size", "concurrency", "timeout", "retries", "retry_lost"}
     sections = repr(load_template(prompt.template).sections)
     return {
         "spec": generator.spec,

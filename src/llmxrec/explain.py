@@ -86,6 +86,10 @@ class Questions:
     ) -> Questions:
         """Ask about the first `top` recommendations of the first `users` people (None: of all) of the table."""
         rows = recommendations.filter(pl.col("rank") <= top)
+        unknown = rows.join(dataset.items, on="item_id", how="anti")
+        if unknown.height:
+            cure = "recommend anew"
+            raise InputError("a recommendation names an item of the dataset", value=unknown["item_id"][0], cure=cure)
         if users is not None:
             chosen = rows.select(pl.col("user_id").unique(maintain_order=True).head(users))
             rows = rows.join(chosen, on="user_id", how="semi", maintain_order="left")
@@ -176,9 +180,7 @@ def explain(
     if max_cost is not None and price is None:
         raise InputError("a limit of cost needs a price", cure="say what a million tokens, read and written, cost")
     generator = questions.generator
-    first = list(islice(questions.prompts(), _PROBED))
-    if first and all(question.problem for question in first):
-        raise InputError(f"none of the first {len(first)} prompts can be asked: {first[0].problem}")
+    _probe(questions)
     outcome = Outcome(rows=len(questions))
     purse = Purse(price, max_tokens, max_cost)
     waiting: dict[str, Question] = {}
@@ -274,10 +276,13 @@ class Purse:
 class Estimate:
     """What a run would ask: `calls` prompts, tokens in all, USD at most (None: no price known), three prompts whole.
 
-    Tokens are counted on `counted` of the prompts, spread over all, and scaled up.
+    Tokens are counted on `counted` of the prompts, spread over all, and scaled up. `known` rows are answered already,
+    `impossible` ones can not be asked, for the model could not read them.
     """
 
     rows: int
+    known: int
+    impossible: int
     calls: int
     counted: int
     input_tokens: int
@@ -290,14 +295,17 @@ class Estimate:
 def estimate(
     questions: Questions, file: Path, *, price: Price | None, max_tokens: int, most_counted: int = 1000
 ) -> Estimate:
-    """Ask nothing, and say what `explain` would ask."""
+    """Ask nothing, and say what `explain` would ask. Raises InputError where it would."""
+    _probe(questions)
     done = {row["prompt"] for row in _rows(file) if row["status"] != "failed"}
     every = max(1, -(-len(questions) // most_counted))
-    calls = counted = tokens = shortened = 0
+    calls = counted = tokens = shortened = known = impossible = 0
     examples: list[Prompt] = []
     for number, (prompt, _, problem) in enumerate(questions.prompts()):
         shortened += prompt.dropped > 0 and problem is None
         if prompt.key in done or problem is not None:
+            known += prompt.key in done
+            impossible += prompt.key not in done
             continue
         calls += 1
         if len(examples) < 3:
@@ -307,7 +315,9 @@ def estimate(
             tokens += questions.generator.count_tokens(prompt.messages)
     total = round(tokens / counted * calls) if counted else 0
     most = None if price is None else cost(price, total, max_tokens * calls)
-    return Estimate(len(questions), calls, counted, total, max_tokens * calls, most, shortened, tuple(examples))
+    return Estimate(
+        len(questions), known, impossible, calls, counted, total, max_tokens * calls, most, shortened, tuple(examples)
+    )
 
 
 def read_explanations(file: Path, recommendations: pl.DataFrame) -> pl.DataFrame:
@@ -330,7 +340,13 @@ def settle(file: Path, settings: Mapping[str, Any]) -> None:
         draft.write_text(tomli_w.dumps(plain(settings)), encoding="utf-8")
 
 
-def refuse_to_mix(file: Path, settings: Mapping[str, Any], only: Collection[str] | None = None) -> None:
+def refuse_to_mix(
+    file: Path,
+    settings: Mapping[str, Any],
+    *,
+    only: Collection[str] | None = None,
+    cure: str = "keep both with --name OTHER (in a recipe: name), or delete the file to start over",
+) -> None:
     """Raises InputError where the ledger `file` holds answers made otherwise, naming the first setting that differs.
 
     `only`: the settings that are compared; None: all.
@@ -347,8 +363,15 @@ def refuse_to_mix(file: Path, settings: Mapping[str, Any], only: Collection[str]
                 raise InputError(
                     f"{file.name} holds answers made with {key} = {before.get(key)!r}",
                     value=wanted.get(key),
-                    cure="keep both with --name OTHER (in a recipe: name), or delete the file to start over",
+                    cure=cure,
                 )
+
+
+def _probe(questions: Questions) -> None:
+    """Raises InputError where the model could read none of the first prompts."""
+    first = list(islice(questions.prompts(), _PROBED))
+    if first and all(question.problem for question in first):
+        raise InputError(f"none of the first {len(first)} prompts can be asked: {first[0].problem}")
 
 
 def _explanation(questions: Questions, question: Question, answer: Answer, paid: float | None) -> Explanation:
@@ -374,9 +397,11 @@ def _explanation(questions: Questions, question: Question, answer: Answer, paid:
 def _rows(file: Path) -> Iterator[Record]:
     """The rows of a ledger of explanations. Raises InputError for one that is of something else."""
     for number, row in enumerate(read_ledger(file), 1):
-        if not isinstance(row.get("prompt"), str) or not isinstance(row.get("status"), str):
+        paid = row.get("cost")
+        known = isinstance(row.get("prompt"), str) and isinstance(row.get("status"), str)
+        if not known or not (paid is None or (isinstance(paid, int | float) and 0 <= paid < float("inf"))):
             raise InputError(
-                "a row of explanations has a prompt and a status",
+                "a row of explanations has a prompt, a status and a cost in USD, if it is known",
                 value=row,
                 cure="is this file another's?",
                 file=file,
@@ -392,10 +417,17 @@ def _digest(user_id: str, item_id: str, prompt: Prompt) -> str:
 
 def _read_table(file: Path) -> pl.DataFrame:
     try:
-        return pl.read_ndjson(file, schema=SCHEMA)
+        with file.open("rb") as lines:
+            table = pl.read_ndjson(lines, schema=SCHEMA)
     except pl.exceptions.PolarsError:
-        # A last line being written, or a broken one, which this names.
-        return pl.DataFrame(list(read_ledger(file)), schema=SCHEMA)
+        table = None
+    if table is not None and not table["prompt"].null_count() + table["status"].null_count():
+        return table
+    # A last line being written, or a broken one, which this names.
+    try:
+        return pl.DataFrame(list(_rows(file)), schema=SCHEMA)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise InputError(f"explanations are rows of known columns: {error}", file=file) from None
 
 
 def _closable(answers: Iterator[Answer]) -> Any:

@@ -11,6 +11,8 @@ from llmxrec.errors import InputError
 from llmxrec.explain import read_explanations, refuse_to_mix
 from llmxrec.workspace import Workspace
 
+_COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32}
+
 EXTERNAL = "external"
 """What recommendations are called that come from a user's own file: they need no class, only their table."""
 
@@ -22,9 +24,13 @@ def read_recommendations(workspace: Workspace, name: str) -> pl.DataFrame:
         cure = "give yours with: llmxrec init --recommendations FILE" if name == EXTERNAL else "llmxrec recommend"
         raise InputError(f"there are no recommendations of '{name}' yet", value=str(file), cure=f"make them: {cure}")
     try:
-        return pl.read_parquet(file)
+        table = pl.read_parquet(file, glob=False)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"recommendations are a Parquet table: {error}", file=file, cure="make them again") from None
+    for column, kind in _COLUMNS.items():
+        if table.schema.get(column) != kind or table[column].null_count():
+            raise InputError(f"recommendations have a column '{column}' of {kind}", file=file, cure="make them again")
+    return table
 
 
 def knowledge(workspace: Workspace, recommender: str) -> dict[str, Any]:
@@ -40,8 +46,18 @@ def stored_explanations(workspace: Workspace, recommender: str, name: str) -> pl
     """
     recommendations = read_recommendations(workspace, recommender)
     file = workspace.explanations(recommender, name)
-    refuse_to_mix(file, what_was_known(knowledge(workspace, recommender)), only={"hold_out", "recommender"})
-    return read_explanations(file, recommendations)
+    refuse_to_mix(
+        file,
+        what_was_known(knowledge(workspace, recommender)),
+        only={"hold_out", "recommender"},
+        cure="explain what is recommended now under another name (--name OTHER), or recommend again as before",
+    )
+    table = read_explanations(file, recommendations)
+    if table.is_empty() and file.stat().st_size:
+        raise InputError(
+            "explanations are of what is recommended now", value="none of them is", cure="llmxrec explain", file=file
+        )
+    return table
 
 
 def what_was_known(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,9 +60,15 @@ class Workspace:
         if not self.manifest.exists():
             return {}
         try:
-            return tomllib.loads(self.manifest.read_text(encoding="utf-8"))
+            manifest = tomllib.loads(self.manifest.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"a manifest is TOML: {error}", file=self.manifest) from None
+        trained = manifest.get("recommenders", {})
+        tables = [*manifest.items(), *(trained.items() if isinstance(trained, dict) else ())]
+        for key, table in tables:
+            if not isinstance(table, dict) or not isinstance(table.get("settings", {}), dict):
+                raise InputError(f"'{key}' of a manifest is a table, and so are its settings", file=self.manifest)
+        return manifest
 
     def note(self, *keys: str, **content: Any) -> None:
         """Set the table at `keys` of the manifest to `content`; None values are left out."""

@@ -236,3 +236,24 @@ def test_a_full_disk_ends_in_one_line(call: Call, shop: Path) -> None:
             check=False,
         )
     assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+
+
+def test_other_workspaces_are_never_read(call: Call, shop: Path) -> None:
+    """Names that a library would take for a pattern are names."""
+    tables = ["--interactions", shop / "orders.csv", "--recommendations", shop / "ours.csv", *COLUMNS]
+    for name in ("w*", "w1", "w[1]"):
+        assert call("init", name, *tables).code == 0
+        assert "12 rows: 12 ok" in call("explain", name).out
+        assert "12 explanations" in call("export", name, "--out", f"{name}.csv").out
+
+
+@pytest.mark.parametrize(
+    "damage", ['dataset = "x"', "recommenders = 3", "[recommenders]\nease = 3", "[recommenders.ease]\nsettings = 3"]
+)
+def test_a_manifest_of_another_shape_is_told(call: Call, shop: Path, damage: str) -> None:
+    started(call, shop)
+    call("recommend", "w", "--recommender", "ease")
+    Path("w/workspace.toml").write_text(damage)
+    for words in (["explain", "w"], ["recommend", "w", "--recommender", "ease"]):
+        ended = call(*words)
+        assert ended.code == 2 and "of a manifest is a table" in ended.out, ended.out

@@ -113,9 +113,18 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         ('spec = "template"', 'spec = "template"\n[prompt]\nitem_attributes = ["genre"]', "did you mean 'genres'"),
         ('name = "ease"', 'name = "external"', "there are no recommendations of 'external' yet"),
         ('kind = "demo"', 'kind = "mind"', "holds the dataset 'demo'"),
+        (
+            "ridge = 50.0 }",
+            'ridge = 60.0 }\n[[generators]]\nspec = "gpt-4"\nname = "a"',
+            "needs a key in OPENAI_API_KEY",
+        ),
+        ("ridge = 50.0 }", 'ridge = 60.0 }\n[[generators]]\nspec = "hf:/nowhere"\nname = "a"', "no such folder"),
     ],
 )
-def test_a_changed_recipe_is_refused_before_it_spoils_anything(call: Call, right: str, wrong: str, error: str) -> None:
+def test_a_changed_recipe_is_refused_before_it_spoils_anything(
+    call: Call, right: str, wrong: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     Path("small.toml").write_text(SMALL)
     assert call("run", "small.toml", "--workspace", "w").code == 0
     before = snapshot(Path("w"))

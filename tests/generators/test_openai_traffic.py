@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,3 +211,25 @@ def test_an_interrupt_stops_the_traffic(serve: Serve) -> None:
     time.sleep(0.2)
     assert len(server.requests) == 3
     assert not [thread for thread in threading.enumerate() if thread.name == "llmxrec-requests"]
+
+
+def test_what_was_lost_on_the_way_is_counted_and_asked_again_only_if_that_is_wanted(serve: Serve) -> None:
+    cut = replace(completion("lost"), cut=True)
+    ways = {"cut": cut, "late": replace(completion("late"), delay=1.0), "no JSON": Said(body="<html>")}
+    for name, way in ways.items():
+        again = one(serve(first_then(way, completion("yes"))), timeout=0.3)
+        assert (again.status, again.lost) == ("ok", 1), name
+        server = serve(lambda _body, _number, way=way: way)
+        once = one(server, timeout=0.3, retry_lost=False)
+        assert (once.status, once.lost, len(server.requests)) == ("failed", 1, 1), name
+    refused = one(serve(first_then(fault(500), completion("yes"))), retry_lost=False)
+    assert (refused.status, refused.lost) == ("ok", 0), "an error is no lost answer"
+
+
+def test_the_prompt_after_which_the_server_is_given_up_keeps_its_answer(serve: Serve) -> None:
+    server = serve(lambda *_: replace(completion("lost"), cut=True))
+    answers = []
+    with pytest.raises(WorkError, match="10 prompts in a row found no answer"):
+        for answer in ask(server, retries=1, concurrency=1).generate(sample_prompts(40)):
+            answers.append(answer)
+    assert len(server.requests) == sum(answer.lost for answer in answers) == 20

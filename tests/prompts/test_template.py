@@ -119,6 +119,14 @@ def test_the_smallest_template_works() -> None:
         (MINIMAL + "[task]\n{item.__class__}\n", "unknown variable"),
         (MINIMAL + "[task]\n{item!r}\n", "stand alone"),
         (MINIMAL + "[explain]\nagain\n", "stands once"),
+        (MINIMAL.replace("[candidate]", "[profile]\n{profile}\n\n[candidate]"), "can be read back"),
+        (
+            MINIMAL.replace("[candidate]", "[profile]\nThe {profile}\n\n[candidate]").replace(
+                "{candidate}", "The {candidate}"
+            ),
+            "can be read back",
+        ),
+        ("[predict]\n{targets}\n\n" + MINIMAL, "can be read back"),
         ("Hello\n" + MINIMAL, r"begins with a \[section\]"),
     ],
 )

@@ -20,7 +20,12 @@ def filled(path: Path, text: str) -> Workspace:
     metric = {"name": "NDCG@10", "value": 0.5, "low": 0.25, "high": 0.75, "rows": 2}
     workspace.note("recommenders", "bpr", kept_out=1, metrics={"NDCG@10": metric})
     rows = pl.DataFrame(
-        {"user_id": ["anna", "bob"], "item_id": ["suspects", "fargo"], "rank": [1, 1], "score": [1.0, 1.0]}
+        {
+            "user_id": ["anna", "bob"],
+            "item_id": ["suspects", "fargo"],
+            "rank": pl.Series([1, 1], dtype=pl.Int32),
+            "score": [1.0, 1.0],
+        }
     )
     workspace.recommendations("bpr").parent.mkdir()
     rows.write_parquet(workspace.recommendations("bpr"))

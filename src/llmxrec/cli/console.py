@@ -34,7 +34,7 @@ class Reporting(TyperGroup):
 
 def _failures() -> tuple[type[Exception], ...]:
     """What fails when a disk is full, a folder is closed or a stored file is damaged, of the libraries in use."""
-    kinds: list[type[Exception]] = [OSError]
+    kinds: list[type[Exception]] = [OSError, MemoryError]
     for module, name in (("polars.exceptions", "PolarsError"), ("safetensors", "SafetensorError")):
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))

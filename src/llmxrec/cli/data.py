@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -59,10 +60,9 @@ def init(
         raise InputError("a workspace begins with --dataset NAME or with --interactions FILE", cure="give one of them")
     for line in report.lines():
         say(line)
-    shown = {"items": found.domain.item_attributes, "users": found.domain.user_attributes}
     say(
-        "shown to generators: "
-        + "; ".join(f"of {what} {', '.join(names) or 'nothing'}" for what, names in shown.items())
+        f"shown to generators: of items {_shown(found.domain.item_attributes, found.items.columns)}; "
+        f"of users {_shown(found.domain.user_attributes, found.users.columns)}"
     )
     external = None
     if recommendations is not None:
@@ -77,6 +77,10 @@ def init(
         write_recommendations(place, EXTERNAL, external)
         wrote(place.recommendations(EXTERNAL))
         say_next("explain", workspace, "--recommender", EXTERNAL)
+
+
+def _shown(listed: Iterable[str], there: list[str]) -> str:
+    return ", ".join(name for name in listed if name in there) or "nothing"
 
 
 @app.command()

@@ -162,7 +162,9 @@ def _show(plan: Estimate, listed_price: bool) -> None:
         for message in prompt.messages:
             say(f"[{message.role}]\n{message.content}\n")
     say("--- nothing was asked ---")
-    say(f"calls: {plan.calls:,} ({plan.rows - plan.calls:,} of {plan.rows:,} rows are answered already)")
+    say(f"calls: {plan.calls:,} ({plan.known:,} of {plan.rows:,} rows are answered already)")
+    if plan.impossible:
+        say(f"not asked: {plan.impossible:,} prompts that the model could not read even without any history")
     how = "" if plan.counted == plan.calls else f", from {plan.counted:,} prompts"
     say(f"tokens: about {plan.input_tokens:,} read{how}; {plan.output_tokens_at_most:,} written at most")
     if plan.shortened:

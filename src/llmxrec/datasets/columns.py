@@ -118,6 +118,18 @@ def as_microseconds(column: pl.Series) -> tuple[pl.Series, int]:
     return exact.cast(pl.Int64), exact.null_count() - column.null_count()
 
 
+def with_seconds(actions: pl.DataFrame) -> pl.DataFrame:
+    """`actions` with its `timestamp`, in microseconds, as whole seconds.
+
+    Place in the table decides between equal seconds, so where there are fractions, rows are first put in their order.
+    """
+    seconds = whole_seconds(actions["timestamp"])
+    if (seconds * 1_000_000 != actions["timestamp"]).any():
+        actions = actions.sort("timestamp", nulls_last=False, maintain_order=True)
+        seconds = whole_seconds(actions["timestamp"])
+    return actions.with_columns(seconds)
+
+
 def whole_seconds(microseconds: pl.Series) -> pl.Series:
     """As unix seconds, rounded down (Int64)."""
     return microseconds // 1_000_000

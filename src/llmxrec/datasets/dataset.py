@@ -73,7 +73,10 @@ class Dataset:
                 raise InputError(
                     f"a workspace holds dataset/{name}.parquet", value=str(file), cure="make it with: llmxrec init"
                 )
-            tables[name] = pl.read_parquet(file)
+            try:
+                tables[name] = pl.read_parquet(file, glob=False)
+            except pl.exceptions.PolarsError as error:
+                raise InputError(f"a dataset's tables are Parquet: {error}", file=file) from None
         return cls(**tables, domain=load_domain(folder / "domain.toml"))
 
     @cached_property

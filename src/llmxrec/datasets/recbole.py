@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from llmxrec.datasets.cleaning import assemble
-from llmxrec.datasets.columns import find, need
+from llmxrec.datasets.columns import as_microseconds, find, need, with_seconds
 from llmxrec.datasets.dataset import Dataset, ReadReport
 from llmxrec.datasets.domains import load_domain
 from llmxrec.datasets.movielens import film_columns, user_columns
 from llmxrec.datasets.tables import named_by_id, show_attributes, some_titles
-from llmxrec.datasets.textfiles import LINE, existing_folder, numbers, read_delimited, read_lines, whole_numbers
+from llmxrec.datasets.textfiles import LINE, existing_folder, numbers, read_delimited, read_lines
 from llmxrec.errors import InputError
 
 _TYPES = ("token", "token_seq", "float", "float_seq")
@@ -29,10 +29,11 @@ def read(source: Path) -> tuple[Dataset, ReadReport]:
     rows, _ = _table(file)
     actions = [rows[need(name, rows.columns, {}, file)].alias(name) for name in ("user_id", "item_id")]
     if time := find("timestamp", rows.columns, {}):
-        actions.append(whole_numbers(rows, time, file).alias("timestamp"))
+        exact, _ = as_microseconds(numbers(rows, time, file))
+        actions.append(exact.alias("timestamp"))
     if rating := find("rating", rows.columns, {}):
         actions.append(numbers(rows, rating, file).alias("rating"))
-    interactions = pl.DataFrame(actions)
+    interactions = with_seconds(pl.DataFrame(actions)) if time else pl.DataFrame(actions)
     read = {"interactions": interactions.height}
     notes: dict[str, int] = {}
     domain = load_domain("items")

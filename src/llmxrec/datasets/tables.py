@@ -17,7 +17,7 @@ from llmxrec.datasets.columns import (
     check_used,
     find,
     need,
-    whole_seconds,
+    with_seconds,
 )
 from llmxrec.datasets.dataset import Dataset, ReadReport
 from llmxrec.datasets.domains import BUNDLED, load_domain
@@ -194,12 +194,7 @@ def _interactions(rows: pl.DataFrame, file: Path, columns: Mapping[str, str]) ->
         out.append(as_numbers(rows, rating, file).alias("rating"))
     actions = pl.DataFrame(out)
     if time:
-        seconds = whole_seconds(actions["timestamp"])
-        if (seconds * 1_000_000 != actions["timestamp"]).any():
-            # Place in the table decides between equal seconds, so it has to say what the fractions said.
-            actions = actions.sort("timestamp", nulls_last=False, maintain_order=True)
-            seconds = whole_seconds(actions["timestamp"])
-        actions = actions.with_columns(seconds)
+        actions = with_seconds(actions)
     return actions, notes
 
 

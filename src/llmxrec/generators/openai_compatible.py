@@ -96,6 +96,7 @@ class OpenAICompatibleGenerator:
                             stopped_by = stopped_by or error
                         else:
                             yield future.result()
+                    stopped_by = stopped_by or line.gone
             finally:
                 asyncio.run_coroutine_threadsafe(line.hang_up(), loop).result()
         if stopped_by is not None:
@@ -137,6 +138,8 @@ class _Line:
         self._client = generator._client()
         self._pause = Pause()
         self._unanswered = 0
+        # Why the server is taken for gone; raised when those under way have come to their end.
+        self.gone: WorkError | None = None
         self._asking: set[asyncio.Task[Any]] = set()
 
     async def hang_up(self) -> None:
@@ -161,7 +164,7 @@ class _Line:
         if reply.status == "failed" and not self._pause.stopped.is_set():
             self._unanswered += 1
             if self._unanswered >= _GIVE_UP_AFTER:
-                raise self._stop(f"{self._unanswered} prompts in a row found no answer; {reply.detail}")
+                self.gone = self._stop(f"{self._unanswered} prompts in a row found no answer; {reply.detail}")
         return Answer(prompt.key, "", reply.status, detail=reply.detail, lost=lost)
 
     async def _reply(self, prompt: Prompt) -> tuple[Reply | Fault, int]:
@@ -177,6 +180,8 @@ class _Line:
             if isinstance(reply, Reply) or reply.kind == "prompt":
                 return reply, lost
             lost += reply.lost
+            if reply.lost and not self._generator.settings.retry_lost:
+                return reply, lost
             if reply.kind == "stop":
                 raise self._stop(reply.detail)
             wait_s = backoff.wait(attempt, asked)

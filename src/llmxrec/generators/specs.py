@@ -58,6 +58,8 @@ class GenerationSettings(Settings):
     """Seconds one request may take (openai: only)."""
     retries: int = Field(default=6, ge=0)
     """How often a request that found no answer is made again (openai: only)."""
+    retry_lost: bool = True
+    """Also make those again whose answer was lost on the way, and which may have to be paid twice (openai: only)."""
 
     def room(self, window: int | None, model: str) -> int | None:
         """Tokens a prompt may have for a model whose window is `window` (None: not known)."""

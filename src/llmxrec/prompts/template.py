@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from string import Formatter
 
@@ -145,7 +146,9 @@ def read_template(name: str, content: str) -> Template:
             raise InputError(f"template '{name}' has a section [{section}]", cure="add it")
     for section, text in sections.items():
         _check_section(name, section, text)
-    return Template(name, sections)
+    template = Template(name, sections)
+    _check_readable(template)
+    return template
 
 
 def _check_section(name: str, section: str, text: str) -> None:
@@ -164,10 +167,33 @@ def _check_section(name: str, section: str, text: str) -> None:
             raise closest(f"variable in {place}", "{" + variable + "}", ["{" + word + "}" for word in known])
     if not plain:
         raise InputError(f"variables in {place} stand alone in their braces", cure="write {item}, not {item:>9}")
-    if section == "profile" and text.strip() == "{profile}":
-        raise InputError(f"{place} has words besides {{profile}}", cure="begin it with, say, 'About this person: '")
     if own and used.count(own) != 1:
         raise InputError(f"{place} holds {{{own}}} once", value=used.count(own))
+
+
+def _check_readable(template: Template) -> None:
+    """Raises InputError where a prompt of the template could be read back as another instruction."""
+    labels = {"genre": "genre"}
+    domain = Domain("d", "book", "book", "books", "read", "read", labels, {"age": "age"})
+    book = Item("", "A", {"genre": ("b",)})
+    people = [User(""), User("", {"age": "c"})] if "profile" in template.sections else [User("")]
+    asked: list[Instruction] = []
+    for user, history in product(people, ((), (book,))):
+        asked.append(Instruction("explain", user, history, book))
+        if "predict" in template.sections:
+            asked.append(Instruction("predict", user, history, book, ("d",)))
+    for instruction, reasoning in product(asked, (True, False)):
+        messages = template.render(instruction, domain, reasoning=reasoning)
+        try:
+            same = template.parse(messages, domain) == instruction
+        except InputError:
+            same = False
+        if not same:
+            raise InputError(
+                f"prompts of template '{template.name}' can be read back, whichever sections they have",
+                value=messages[-1].content,
+                cure="begin each section with words of its own, and end lines with its variable",
+            )
 
 
 def _words(domain: Domain, max_words: int) -> dict[str, str]:
