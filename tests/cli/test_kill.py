@@ -107,3 +107,20 @@ def test_exhausted_credit_stops_the_run_and_keeps_what_was_paid(workspace: Path,
     assert ended.returncode == 1 and ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
     assert _rows(workspace / "explanations/popularity/mine.jsonl") >= 20
     assert len(server.requests) <= 20 + CONCURRENCY
+
+
+def test_a_limit_of_cost_holds_where_answers_are_lost(workspace: Path, serve: Serve) -> None:
+    """Three bodies in four are cut; each may have to be paid, and is counted with the most it can cost."""
+
+    def behave(body: dict[str, object], number: int) -> Said:
+        said = completion("Because.")
+        said.cut = number % 4 != 0
+        return said
+
+    server = serve(behave)
+    words = [*command(server, "w"), "--price", "1000,1000", "--max-cost", "40"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "stopped: the next row could exceed" in ended.stdout, ended.stdout + ended.stderr
+    rows = [json.loads(line) for line in (workspace / "explanations/popularity/mine.jsonl").read_bytes().splitlines()]
+    assert 10 < sum(row["cost"] for row in rows) <= 40
+    assert len(rows) == len(server.requests), "each request is a row: nothing was asked twice behind the purse's back"
