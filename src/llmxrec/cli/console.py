@@ -22,6 +22,8 @@ class Reporting(TyperGroup):
         except LLMXRecError as error:
             typer.echo(f"error: {printable(str(error))}", err=True)
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from None
+        except BrokenPipeError:
+            raise typer.Exit(1) from None  # whoever read along has left: `llmxrec ... | head`
         except _failures() as error:
             place = getattr(error, "filename", None)
             said = f"{place}: {error.strerror}" if place and isinstance(error, OSError) else str(error)
