@@ -85,7 +85,8 @@ def test_popularity_counts() -> None:
 def test_ease_solves_its_least_squares(rows: list[set[int]], ridge: float) -> None:
     """Column j of B minimises |X_j - X b|^2 + ridge |b|^2 under b_j = 0: ridge regression without j."""
     train = histories([sorted(row) for row in rows], n_items=5)
-    weights = EASE(EASESettings(ridge=ridge)).fit(train).weights
+    fitted = EASE(EASESettings(ridge=ridge)).fit(train)
+    weights = fitted.score_histories([np.array([item], np.int32) for item in range(5)])
     taken = np.array([[item in row for item in range(5)] for row in rows], float)
     for j in range(5):
         others = [i for i in range(5) if i != j]
@@ -95,8 +96,8 @@ def test_ease_solves_its_least_squares(rows: list[set[int]], ridge: float) -> No
 
 
 def test_ease_refuses_what_would_not_fit_in_memory() -> None:
-    with pytest.raises(InputError, match=r"30,000 items at most; found 50000; use bpr"):
-        EASE().fit(histories([[0]], n_items=50_000))
+    with pytest.raises(InputError, match=r"30,000 items at most; found 40000; use bpr"):
+        EASE().fit(histories([list(range(40_000))], n_items=50_000))
 
 
 def test_a_loaded_ease_says_what_it_cannot_do(tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ class EASESettings(Settings):
 
 
 class EASE:
-    """Scores an item by the weights of the items in the history: X B, where B has no diagonal (equation 8 there)."""
+    """Scores an item by the weights of the items in the history: X B, where B has no diagonal (equation 8 there).
+
+    `weights` is B for `items`, those that anybody had; all others weigh nothing, and score 0.
+    """
 
     name = "ease"
     epochs = 0
@@ -38,17 +41,21 @@ class EASE:
     def __init__(self, settings: EASESettings | None = None) -> None:
         self.settings = settings or EASESettings()
         self.weights: Scores = np.zeros((0, 0), np.float32)
+        self.items: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._n_items = 0
         self._train: Histories | None = None
 
     def fit(self, train: Histories, advance: Advance = quiet) -> Self:
-        """Raises InputError for a catalogue whose matrices would not fit in memory."""
-        if train.n_items > _MOST_ITEMS:
+        """Raises InputError where more items were had than matrices of them would fit in memory."""
+        self.items = np.unique(train.item_index).astype(np.int64)
+        self._n_items = train.n_items
+        if len(self.items) > _MOST_ITEMS:
             raise InputError(
                 f"ease inverts an items x items matrix, for {_MOST_ITEMS:,} items at most",
-                value=train.n_items,
+                value=len(self.items),
                 cure="use bpr",
             )
-        gram = _gram(train)
+        gram = _gram(train, self.items)
         gram[np.diag_indices_from(gram)] += self.settings.ridge
         inverse = np.linalg.inv(gram)
         weights = inverse / -np.diag(inverse)
@@ -63,30 +70,38 @@ class EASE:
         return self.score_histories([self._train.of(int(user)) for user in users])
 
     def score_histories(self, histories: Sequence[History]) -> Scores:
-        taken = np.zeros((len(histories), len(self.weights)), np.float32)
+        taken = np.zeros((len(histories), self._n_items), np.float32)
         for row, history in enumerate(histories):
             taken[row, history] = 1.0
-        return taken @ self.weights
+        scores = np.zeros_like(taken)
+        scores[:, self.items] = taken[:, self.items] @ self.weights
+        return scores
 
     def save(self, folder: Path) -> None:
-        storage.save(folder, self.name, self.settings, {"weights": self.weights})
+        storage.save(
+            folder,
+            self.name,
+            self.settings,
+            {"weights": self.weights, "items": self.items, "n_items": np.array([self._n_items])},
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        settings, arrays = storage.load(folder, cls.name, ("weights",))
+        settings, arrays = storage.load(folder, cls.name, ("weights", "items", "n_items"))
         model = cls(check(EASESettings, settings, "ease"))
-        model.weights = arrays["weights"]
+        model.weights, model.items, model._n_items = arrays["weights"], arrays["items"], int(arrays["n_items"][0])
         return model
 
 
-def _gram(train: Histories) -> npt.NDArray[np.float64]:
-    """How many people had both items, (n_items, n_items). Blocks of people keep the memory bounded."""
-    gram = np.zeros((train.n_items, train.n_items))
-    block = max(1, (1 << 26) // max(1, train.n_items))
+def _gram(train: Histories, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """How many people had both of two `items`. Blocks of people keep the memory bounded."""
+    gram = np.zeros((len(items), len(items)))
+    column = np.searchsorted(items, train.item_index)
+    block = max(1, (1 << 26) // max(1, len(items)))
     for start in range(0, train.n_users, block):
         stop = min(start + block, train.n_users)
-        taken = np.zeros((stop - start, train.n_items), np.float32)
+        taken = np.zeros((stop - start, len(items)), np.float32)
         rows = np.repeat(np.arange(stop - start), np.diff(train.offsets[start : stop + 1]))
-        taken[rows, train.item_index[train.offsets[start] : train.offsets[stop]]] = 1.0
+        taken[rows, column[train.offsets[start] : train.offsets[stop]]] = 1.0
         gram += taken.T @ taken
     return gram
