@@ -113,7 +113,7 @@ def test_only_failed_rows_are_asked_again(file: Path) -> None:
     ends = iter(["ok", "failed", "truncated", "refused", "empty", "invalid"])
 
     def script(prompt: Prompt) -> Answer:
-        return Answer(prompt.key, "half", next(ends), 3, 1)  # type: ignore[arg-type]
+        return Answer(prompt.key, "half", next(ends), 3, 1)
 
     assert explain(questions(Counting(script=script)), file).asked["failed"] == 1
     again = Counting()
@@ -204,6 +204,14 @@ def test_a_server_that_does_not_count_is_taken_to_ask_the_most_in_every_run(file
     for _ in range(4):
         explain(questions(Counting(script=script)), file, price=PRICE, max_tokens=10, max_cost=1.5 * one)
     assert len(list(read_ledger(file))) == 1
+
+
+def test_what_was_asked_before_its_price_was_known_counts_too(file: Path) -> None:
+    explain(questions(Counting(), top=1), file)
+    assert all(row["cost"] is None for row in read_ledger(file))
+    tokens = sum(row["input_tokens"] + row["output_tokens"] for row in read_ledger(file))
+    again = explain(questions(Counting()), file, price=PRICE, max_tokens=10, max_cost=tokens + 1.0)
+    assert again.out_of_money and sum(again.asked.values()) == 0 and again.cost == tokens
 
 
 def test_attempts_that_were_lost_on_the_way_may_have_to_be_paid(file: Path) -> None:

@@ -55,7 +55,7 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
             say(f"  {entry.name}: {recommend(workspace, entry.name, entry.settings, **how)}")
     for name in recipe.explain.recommenders or [entry.name for entry in recipe.recommenders]:
         for generator in recipe.generators:
-            outcome = explain_recommendations(
+            questions = questions_about(
                 workspace,
                 name,
                 generator,
@@ -64,6 +64,7 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
                 top=recipe.explain.top,
                 seed=recipe.seed,
             )
+            outcome = explain_recommendations(workspace, generator, questions)
             say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
 
 
@@ -240,27 +241,18 @@ def questions_about(
     )
 
 
-def explain_recommendations(
-    workspace: Workspace,
-    recommender: str,
-    generator: GeneratorRecipe,
-    prompt: PromptSettings,
-    *,
-    users: int | None = None,
-    top: int = 1,
-    seed: int = 1,
-) -> Outcome:
-    """Stage 2: explain the recommendations of `recommender` with `generator`, from where an earlier run stopped."""
-    questions = questions_about(workspace, recommender, generator, prompt, users=users, top=top, seed=seed)
-    file = workspace.explanations(recommender, generator.label)
+def explain_recommendations(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> Outcome:
+    """Stage 2: have `generator` answer `questions` (see `questions_about`), from where an earlier run stopped."""
+    recommender = questions.recommender
+    known = knowledge(workspace, recommender)
     with progress(f"explaining {recommender} with {generator.label}", len(questions)) as advance:
         return explain(
             questions,
-            file,
+            workspace.explanations(recommender, generator.label),
             price=price_for(generator),
             max_tokens=generator.settings.max_tokens,
             max_cost=generator.max_cost,
-            settings=answer_settings(generator, prompt, seed, knowledge(workspace, recommender)),
+            settings=answer_settings(generator, questions.settings, questions.seed, known),
             advance=advance,
         )
 
@@ -283,7 +275,8 @@ def answer_settings(
         **what_was_known(known),
         "template_digest": hashlib.blake2b(sections.encode(), digest_size=8).hexdigest(),
         **prompt.model_dump(mode="json"),
-        **GenerationSettings.model_dump(generator.settings, mode="json", exclude=pace | {"seed"}),
+        "sampling_seed": generator.settings.seed,
+        **generator.settings.model_dump(mode="json", exclude=pace | {"seed"}),
     }
 
 

@@ -237,8 +237,11 @@ class Purse:
     reserved: dict[str, float] = field(default_factory=dict)
 
     def remember(self, row: Mapping[str, Any]) -> None:
-        """Add what a row of an earlier run cost."""
-        self.spent += row.get("cost") or 0.0
+        """Add what a row of an earlier run cost; where no price was known then, what its tokens cost now."""
+        if row.get("cost") is not None:
+            self.spent += row["cost"]
+        elif self.price is not None:
+            self.spent += cost(self.price, row.get("input_tokens") or 0, row.get("output_tokens") or 0)
 
     def reserve(self, prompt: Prompt) -> bool:
         """Set aside what a prompt may cost; False where that could exceed the limit."""

@@ -56,16 +56,6 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Recommendation:
-    """`item_id` stands at `rank` (from 1) of the list of `user_id`. Higher scores are better."""
-
-    user_id: str
-    item_id: str
-    rank: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Instruction:
     """What a generator is asked, before it becomes words: (u, i, h_u) of the paper's equations 1 and 5.
 

@@ -112,6 +112,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         ('spec = "template"', 'spec = "template"\n[prompt]\nhistory = 5', "answers made with history = 20; found 5"),
         ('spec = "template"', 'spec = "template"\n[prompt]\nitem_attributes = ["genre"]', "did you mean 'genres'"),
         ('name = "ease"', 'name = "external"', "there are no recommendations of 'external' yet"),
+        ('spec = "template"', 'spec = "template"\nsettings = { seed = 9 }', "made with sampling_seed = 1; found 9"),
         ('kind = "demo"', 'kind = "mind"', "holds the dataset 'demo'"),
         (
             "ridge = 50.0 }",

@@ -51,7 +51,7 @@ class Fixed:
 
 def test_a_table_by_user_and_rank() -> None:
     train = histories([[0], [1, 2]], n_items=3)
-    table = recommend(Fixed([[9, 1, 2], [3, 9, 9]]), train, train, 2)  # type: ignore[arg-type]
+    table = recommend(Fixed([[9, 1, 2], [3, 9, 9]]), train, train, 2)
     assert table.rows() == [("u0", "i2", 1, 2.0), ("u0", "i1", 2, 1.0), ("u1", "i0", 1, 3.0)]
     assert table.schema == {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32, "score": pl.Float64}
 
@@ -59,7 +59,7 @@ def test_a_table_by_user_and_rank() -> None:
 def test_scores_that_are_no_numbers_stop_the_work() -> None:
     train = histories([[0]], n_items=2)
     with pytest.raises(WorkError, match="fixed gave scores that are no numbers"):
-        recommend(Fixed([[1, float("nan")]]), train, train, 1)  # type: ignore[arg-type]
+        recommend(Fixed([[1, float("nan")]]), train, train, 1)
 
 
 def table(**ranked: str) -> pl.DataFrame:

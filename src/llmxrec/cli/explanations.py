@@ -91,14 +91,13 @@ def explain(
         "the generator",
     )
     file = place.explanations(recommender, asked.label)
+    refuse_to_mix(file, experiment.answer_settings(asked, prompt, seed, knowledge(place, recommender)))
+    questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
-        known = knowledge(place, recommender)
-        refuse_to_mix(file, experiment.answer_settings(asked, prompt, seed, known))
-        questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
         plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens)
         _show(plan, listed_price=price is None)
         return
-    outcome = experiment.explain_recommendations(place, recommender, asked, prompt, users=users, top=top, seed=seed)
+    outcome = experiment.explain_recommendations(place, asked, questions)
     for line in outcome.lines():
         say(line)
     wrote(file)

@@ -25,11 +25,6 @@ from llmxrec.progress import progress
 
 _TEXTS = ("developer", "publisher", "release_date", "sentiment", "metascore")
 _LISTS = ("genres", "tags", "specs")
-_GAMES = pl.Schema(
-    dict.fromkeys(("item_id", "title"), pl.String)
-    | dict.fromkeys(_LISTS, pl.List(pl.String))
-    | dict.fromkeys(("price", *_TEXTS), pl.String)
-)
 _REVIEW = ("username", "product_id", "date")
 _REVIEWS = pl.Schema({"user_id": pl.String, "item_id": pl.String, "date": pl.String, "rating": pl.Float64})
 _APP = re.compile(r"/app/(\d+)")

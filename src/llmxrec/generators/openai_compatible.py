@@ -51,7 +51,7 @@ class OpenAICompatibleGenerator:
         backoff: Backoff | None = None,
     ) -> None:
         try:
-            import openai  # noqa: F401
+            import openai  # noqa: F401 - only to see that it is there; it is used when something is asked
         except ImportError:
             raise MissingExtra("the openai: generators", "openai") from None
         self.name = name or (f"openai:{model}" if server is None else f"openai:{model}@{server}")

@@ -167,11 +167,12 @@ def _is_folder(text: str) -> bool:
 
 
 def _openai(text: str) -> Spec:
-    model, at, address = re.fullmatch(r"(.*?)(?:(@)(https?://.*))?", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    if not at:
-        if re.search(r"@[\w.-]+:\d+(/|$)", model):
+    at = re.search(r"@(?=https?://)", text)
+    if at is None:
+        if re.search(r"@[\w.-]+:\d+(/|$)", text):
             raise InputError("a server's address begins with http:// or https://", value=text)
-        return Spec("openai", model)
+        return Spec("openai", text)
+    model, address = text[: at.start()], text[at.end() :]
     try:
         url = urlsplit(address)
         host, _port, secret = url.hostname, url.port, url.username or url.password
