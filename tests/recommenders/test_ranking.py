@@ -82,6 +82,9 @@ def test_metrics_by_hand() -> None:
     assert ndcg.value == pytest.approx((1 / log2(2) + 1 / log2(4)) / 4)
     assert mrr.value == pytest.approx((1 / 1 + 1 / 3) / 4)
     assert (coverage.name, coverage.value) == ("coverage@3", 4)  # x a b c; the stranger is not measured
+    # Without w there is no c: lost are 0, 0, 1, 0; their squared deviations from 1/4 add up to 3/4.
+    error = (3 / 4 * 3 / 4) ** 0.5
+    assert (coverage.low, coverage.high) == (pytest.approx(4 - 1.96 * error), pytest.approx(4 + 1.96 * error))
     assert all(metric.low <= metric.value <= metric.high for metric in (recall, ndcg, mrr, coverage))
     assert str(recall).startswith("Recall@3 0.5000 [0.")
 

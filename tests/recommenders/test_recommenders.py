@@ -129,6 +129,19 @@ def test_bpr_takes_the_steps_of_its_paper() -> None:
     assert np.allclose(fitted.biases, b, atol=1e-5)
 
 
+def test_bpr_folds_a_history_in_by_its_items() -> None:
+    train, _ = checkerboard()
+    fitted = BPR(BPRSettings(embedding_size=4, epochs=20)).fit(train)
+    total = fitted.item_factors[3] + fitted.item_factors[5]
+    features = np.concatenate([total / 2, total / np.sqrt(2), total, [1.0]])
+    expected = features @ fitted.fold @ fitted.item_factors.T + fitted.biases
+    assert np.allclose(fitted.score_histories([np.array([3, 5], np.int32)])[0], expected, atol=1e-5)
+    # The map is the least-squares one: its residuals are at right angles to what it reads.
+    read = fitted._features([train.of(user) for user in range(train.n_users)])
+    residuals = fitted.user_factors - read @ fitted.fold
+    assert np.abs(read.T @ residuals).max() < 0.05 * np.abs(read.T @ fitted.user_factors).max()
+
+
 def test_bpr_draws_anew_for_another_seed() -> None:
     train, _ = checkerboard()
     scores = [BPR(BPRSettings(epochs=2, seed=seed)).fit(train).score(np.arange(2)) for seed in (1, 1, 2)]

@@ -53,7 +53,7 @@ class OpenAICompatibleGenerator:
         try:
             import openai  # noqa: F401 - only to see that it is there; it is used when something is asked
         except ImportError:
-            raise MissingExtra("the openai: generators", "openai") from None
+            raise MissingExtra("an openai: generator", "openai") from None
         self.name = name or (f"openai:{model}" if server is None else f"openai:{model}@{server}")
         self.settings = settings or GenerationSettings()
         self.context_tokens = self.settings.room(window_of(model) if server is None else None, model)

@@ -43,7 +43,7 @@ class TransformersGenerator:
             import torch
             import transformers
         except ImportError:
-            raise MissingExtra("the hf: generators", "torch") from None
+            raise MissingExtra("an hf: generator", "torch") from None
         self.name = name or (f"hf:{model}" if adapter is None else f"hf:{model}+{adapter}")
         self.settings = settings or GenerationSettings()
         self._source = model
