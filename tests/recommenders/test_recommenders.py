@@ -136,6 +136,7 @@ def test_bpr_folds_a_history_in_by_its_items() -> None:
     features = np.concatenate([total / 2, total / np.sqrt(2), total, [1.0]])
     expected = features @ fitted.fold @ fitted.item_factors.T + fitted.biases
     assert np.allclose(fitted.score_histories([np.array([3, 5], np.int32)])[0], expected, atol=1e-5)
+    assert all(np.abs(part).max() > 1e-3 for part in np.split(fitted.fold[:12], 3)), "each of the three sums counts"
     # The map is the least-squares one: its residuals are at right angles to what it reads.
     read = fitted._features([train.of(user) for user in range(train.n_users)])
     residuals = fitted.user_factors - read @ fitted.fold
