@@ -20,9 +20,10 @@ from llmxrec.datasets.split import leave_one_out
 from llmxrec.experiment import find_source
 from llmxrec.recommenders import make_recommender
 from llmxrec.recommenders.metrics import evaluate
+from llmxrec.recommenders.protocol import Watch
 from llmxrec.recommenders.topk import recommend, top_k
 
-SEEDS = {"popularity": 1, "ease": 1, "bpr": 5}
+SEEDS = {"popularity": 1, "ease": 1, "bpr": 5, "lightgcn": 5, "sasrec": 5}
 
 
 def main() -> None:
@@ -31,14 +32,18 @@ def main() -> None:
     users, items = dataset.users["user_id"], dataset.items["item_id"]
     train = Histories.build(split.train, users, items)
     known = Histories.build(pl.concat([split.train, split.validation]), users, items)
-    make_recommender("bpr", {"epochs": 1}).fit(train)
+    validation = Histories.build(split.validation, users, items)
+    held_out = np.full(train.n_users, -1)
+    held_out[validation.user_index] = validation.item_index
+    for name in ("bpr", "lightgcn"):
+        make_recommender(name, {"epochs": 1}).fit(train)
     print(f"{'':12}{'fit s':>8}{'users/s':>10}{'NDCG@10':>22}{'Recall@10':>22}  what-if")
     for name, seeds in SEEDS.items():
         fits, rates, ndcg, recall, same = [], [], [], [], []
         for seed in range(1, seeds + 1):
             recommender = make_recommender(name, seed=seed)
             start = time.perf_counter()
-            recommender.fit(train)
+            recommender.fit(train, Watch(held_out=held_out))
             fitted = time.perf_counter()
             table = recommend(recommender, train, known, 10)
             fits.append(fitted - start)

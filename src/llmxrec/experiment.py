@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from llmxrec.datasets import READERS, read_dataset
@@ -30,6 +32,7 @@ from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
 from llmxrec.recommenders import make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
+from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
 from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace, atomic
@@ -178,8 +181,7 @@ def recommend(
     recommender = make_recommender(name, settings, seed=seed)
     dataset = Dataset.load(workspace.dataset)
     train, known, held_out, kept_out = _parts(dataset, hold_out)
-    with progress(f"training {name}", recommender.epochs or None, "epochs") as advance:
-        recommender.fit(train, advance)
+    recommender = _train(workspace, recommender, dataset, train, hold_out)
     with progress(f"recommending with {name}", train.n_users, "users") as advance:
         recommendations = top_k(recommender, train, known, k, advance)
     metrics = tuple(evaluate(recommendations, held_out, k=k, seed=seed)) if held_out is not None else ()
@@ -191,11 +193,46 @@ def recommend(
         settings=recommender.settings.model_dump(mode="json"),
         k=k,
         hold_out=hold_out,
+        best_epoch=recommender.best_epoch,
         kept_out=kept_out,
         metrics={metric.name: asdict(metric) for metric in metrics},
     )
     users = recommendations["user_id"].n_unique()
     return Trained(recommendations.height, users, dataset.users.height - users, kept_out, metrics)
+
+
+def _train(
+    workspace: Workspace, recommender: Recommender, dataset: Dataset, train: Histories, hold_out: bool
+) -> Recommender:
+    """`recommender`, fitted to `train`; how long is decided by the validation items, whatever else is held out.
+
+    To train on everything, it is first fitted without everyone's last item, and then again for as many epochs as
+    ranked that item best. Interrupted, each fit goes on from its checkpoint.
+    """
+    name, model = recommender.name, workspace.model(recommender.name)
+    if recommender.epochs and not hold_out:
+        split = leave_one_out(dataset)
+        # Without the last item only: here the one before it is for learning.
+        before = Histories.build(pl.concat([split.train, split.validation]), train.users, train.items)
+        with progress(f"choosing the epochs of {name}", recommender.epochs, "epochs") as advance:
+            held_out = _one_per_user(split.test, train)
+            recommender.fit(before, Watch(advance, held_out, checkpoint=model.with_name(f".{name}.choosing")))
+        last_epoch = recommender.best_epoch
+        recommender = make_recommender(name, recommender.settings.model_dump(mode="json"))
+        with progress(f"training {name}", last_epoch, "epochs") as advance:
+            checkpoint = model.with_name(f".{name}.training")
+            return recommender.fit(train, Watch(advance, last_epoch=last_epoch, checkpoint=checkpoint))
+    validation = _one_per_user(leave_one_out(dataset).validation, train) if recommender.epochs else None
+    with progress(f"training {name}", recommender.epochs or None, "epochs") as advance:
+        return recommender.fit(train, Watch(advance, validation, checkpoint=model.with_name(f".{name}.training")))
+
+
+def _one_per_user(held_out: pl.DataFrame, histories: Histories) -> npt.NDArray[np.int64]:
+    """By user of `histories`, the item held out; -1 for none."""
+    items = np.full(histories.n_users, -1, np.int64)
+    rows = Histories.build(held_out, histories.users, histories.items)
+    items[rows.user_index] = rows.item_index
+    return items
 
 
 def _is_trained(

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from llmxrec.errors import WorkError
+from llmxrec.recommenders import kernels, topk
+from llmxrec.recommenders.dot_product import DotProduct
 from llmxrec.recommenders.metrics import evaluate
-from llmxrec.recommenders.topk import recommend, top_k
+from llmxrec.recommenders.topk import best_unseen, recommend, top_k
 from llmxrec.testing.recommenders import histories
 
 
@@ -121,3 +123,49 @@ def test_intervals_narrow_with_users() -> None:
     # The standard error of a mean of 1s and halves is .25 / sqrt(n).
     assert width(400) == pytest.approx(2 * 1.96 * 0.25 / 20, rel=0.15)
     assert width(100) == pytest.approx(2 * 1.96 * 0.25 / 10, rel=0.15)
+
+
+class Vectors(DotProduct):
+    """Vectors that are given."""
+
+    name = "vectors"
+
+    def __init__(self, users: np.ndarray, items: np.ndarray, biases: np.ndarray) -> None:
+        self.users, self.item_vectors, self.biases = users, items, biases
+
+    def user_vectors(self, users: np.ndarray) -> np.ndarray:
+        return self.users[users]
+
+    def history_vectors(self, histories: object) -> np.ndarray:
+        raise NotImplementedError
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6), st.sampled_from([0.0, 0.3, 3.0]))
+def test_the_search_among_vectors_leaves_out_nothing_that_counts(seed: int, k: int, spread: float) -> None:
+    """Small whole numbers, so that sums are exact and there are ties; blocks of three items, so that many are cut."""
+    draw = np.random.default_rng(seed)
+    size = draw.integers(1, 4)
+    users = draw.integers(-2, 3, (5, size)).astype(np.float32)
+    items = (draw.integers(-2, 3, (20, size)) * (draw.random((20, 1)) < 0.5)).astype(np.float32)
+    biases = np.round(spread * draw.normal(size=20)).astype(np.float32)
+    seen = histories([sorted(draw.choice(20, draw.integers(0, 20), replace=False).tolist()) for _ in users], 20)
+    searched = Vectors(users, items, biases)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(topk, "_BLOCK_ITEMS", 3)
+        found = best_unseen(searched, seen, np.arange(5), k)
+    best, values = top_k(searched.score(np.arange(5)), seen, np.arange(5), k)
+    assert np.array_equal(found, np.where(values > -np.inf, best, -1))
+
+
+def test_the_search_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One block of items is far above all others: nothing else is scored."""
+    scored = []
+    real = kernels.best_of_rows
+    monkeypatch.setattr(
+        kernels, "best_of_rows", lambda scores, *rest: (scored.append(scores.shape), real(scores, *rest))
+    )
+    monkeypatch.setattr(topk, "_BLOCK_ITEMS", 4)
+    biases = np.where(np.arange(40) % 10 == 0, 9.0, -9.0).astype(np.float32)
+    searched = Vectors(np.ones((3, 2), np.float32), np.full((40, 2), 0.1, np.float32), biases)
+    assert best_unseen(searched, histories([[], [], []], 40), np.arange(3), 4).tolist() == [[0, 10, 20, 30]] * 3
+    assert scored == [(3, 4)]

@@ -86,13 +86,17 @@ def _shown(listed: Iterable[str], there: list[str]) -> str:
 @app.command()
 def recommend(
     workspace: WorkspacePath,
-    recommender: Annotated[str, typer.Option(help="popularity, ease, bpr or external.")],
+    recommender: Annotated[str, typer.Option(help="popularity, ease, bpr, lightgcn, sasrec or external.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Items recommended to each user.")] = 10,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One of its settings: --set epochs=50.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Train on everything, for use: nothing is held out or measured.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Train on everything, for use, not measuring: first to choose the number of epochs, then for so many.",
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     recommendations: Annotated[

@@ -142,6 +142,19 @@ class Histories:
         """The items of user number `user`, oldest first."""
         return self.item_index[self.offsets[user] : self.offsets[user + 1]]
 
+    @cached_property
+    def user_index(self) -> npt.NDArray[np.int32]:
+        """The user of each interaction, in the order of `item_index`."""
+        return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.offsets))
+
+    @cached_property
+    def sorted_items(self) -> npt.NDArray[np.int32]:
+        """Each user's items in rising order, within `offsets`."""
+        keys = self.user_index.astype(np.int64) * self.n_items + self.item_index
+        keys.sort()
+        keys -= self.user_index.astype(np.int64) * self.n_items
+        return keys.astype(np.int32)
+
     @classmethod
     def build(cls, interactions: pl.DataFrame, users: pl.Series, items: pl.Series) -> Histories:
         """From `interactions` (see Dataset), for `users` and `items` in the order given.

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 RECOMMENDERS = {
     "bpr": "llmxrec.recommenders.bpr:BPR",
     "ease": "llmxrec.recommenders.ease:EASE",
+    "lightgcn": "llmxrec.recommenders.lightgcn:LightGCN",
     "popularity": "llmxrec.recommenders.popularity:Popularity",
+    "sasrec": "llmxrec.recommenders.sasrec:SASRec",
 }
 """Every recommender by name. A class named here holds its model of settings in `settings_type`."""
 

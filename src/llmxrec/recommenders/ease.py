@@ -12,9 +12,8 @@ from pydantic import Field
 
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
-from llmxrec.progress import Advance, quiet
 from llmxrec.recommenders import storage
-from llmxrec.recommenders.protocol import History, Scores
+from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
 from llmxrec.settings import Settings, check
 
 _MOST_ITEMS = 30_000
@@ -36,6 +35,7 @@ class EASE:
 
     name = "ease"
     epochs = 0
+    best_epoch = 0
     settings_type = EASESettings
 
     def __init__(self, settings: EASESettings | None = None) -> None:
@@ -45,7 +45,7 @@ class EASE:
         self._n_items = 0
         self._train: Histories | None = None
 
-    def fit(self, train: Histories, advance: Advance = quiet) -> Self:
+    def fit(self, train: Histories, watch: Watch = UNWATCHED) -> Self:
         """Raises InputError where more items were had than matrices of them would fit in memory."""
         self.items = np.unique(train.item_index).astype(np.int64)
         self._n_items = train.n_items

@@ -1,4 +1,8 @@
-"""The inner loops, compiled. Imported when they are needed, since numba takes half a second to load."""
+"""The inner loops, compiled. Imported when they are needed, since numba takes half a second to load.
+
+One thread and no global state: the same input gives the same bits. Random numbers come from splitmix64, whose state is
+handed in and left changed. Nothing here checks its input.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +18,22 @@ try:
 except ImportError:
     raise MissingExtra("training a recommender", "train") from None
 
-# A whole epoch is one call. Random numbers come from splitmix64, whose state is handed in and left changed: the same
-# seed takes the same steps, and nothing global is touched.
-
 F = TypeVar("F", bound=Callable[..., Any])
+
+_ANY_ORDER = {"contract", "reassoc", "nsz", "arcp"}
+"""Sums may be taken in any order, which lets them use vector instructions; NaN and infinity keep their meaning."""
 
 
 def _compiled(function: F) -> F:
     try:
-        return cast(F, njit(cache=True)(function))
+        return cast(F, njit(cache=True, nogil=True, fastmath=_ANY_ORDER)(function))
     except RuntimeError:  # a read-only installation has no place for compiled code: it is compiled in every run
-        return cast(F, njit(function))
+        return cast(F, njit(nogil=True, fastmath=_ANY_ORDER)(function))
 
 
 @_compiled
 def _below(state: Any, n: Any) -> Any:
-    """A random integer from 0 to n - 1."""
+    """A random integer from 0 to n - 1 (splitmix64: Steele, Lea and Flood, 2014)."""
     state[0] += uint64(0x9E3779B97F4A7C15)
     z = state[0]
     z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
@@ -39,7 +43,7 @@ def _below(state: Any, n: Any) -> Any:
 
 
 @_compiled
-def shuffle(order: Any, state: Any) -> None:
+def _shuffle(order: Any, state: Any) -> None:
     """Put `order` into a random order (Fisher-Yates)."""
     for last in range(len(order) - 1, 0, -1):
         other = _below(state, last + 1)
@@ -47,12 +51,35 @@ def shuffle(order: Any, state: Any) -> None:
 
 
 @_compiled
+def _holds(owned: Any, begin: Any, end: Any, item: Any) -> Any:
+    """Whether `item` is in `owned[begin:end]`, which rises."""
+    low, high = begin, end
+    while low < high:
+        middle = (low + high) >> 1
+        if owned[middle] < item:
+            low = middle + 1
+        else:
+            high = middle
+    return low < end and owned[low] == item
+
+
+@_compiled
+def _unseen(owned: Any, begin: Any, end: Any, n_items: Any, state: Any) -> Any:
+    """A random item that is not in `owned[begin:end]`, which holds fewer than all."""
+    item = _below(state, n_items)
+    while _holds(owned, begin, end, item):
+        item = _below(state, n_items)
+    return item
+
+
+@_compiled
 def bpr_epoch(
-    order: Any,
-    users: Any,
-    items: Any,
     offsets: Any,
+    items: Any,
     owned: Any,
+    block: Any,
+    weights: Any,
+    negatives: Any,
     user_factors: Any,
     item_factors: Any,
     biases: Any,
@@ -60,59 +87,192 @@ def bpr_epoch(
     regularization: Any,
     state: Any,
 ) -> None:
-    """One step of SGD on ln sigmoid(x_ui - x_uj) for each interaction (u, i) in `order`, j a random item not of u.
+    """One step of SGD on w ln sigmoid(x_ui - x_uj) for each interaction (u, i), in random order.
 
-    `owned` holds each user's items in rising order, within `offsets`. Factors and biases are changed in place. Users
-    who have every item are passed over.
+    w is `weights[a]`, a the number of later interactions of u. j is, of `negatives` random items, the one not of u
+    that u scores highest. `owned` holds each user's items in rising order, within `offsets`. Factors and biases are
+    changed in place. Users who have every item are passed over. Interactions are shuffled within `block` users at a
+    time, and the blocks too: so a block's factors stay in cache.
     """
-    n_items, size = item_factors.shape
+    n_users, n_items, size = len(offsets) - 1, len(item_factors), item_factors.shape[1]
     one = np.float32(1.0)
-    for row in order:
-        u, i = users[row], items[row]
-        begin, end = offsets[u], offsets[u + 1]
-        if end - begin >= n_items:
-            continue
-        while True:
-            j = _below(state, n_items)
-            low, high = begin, end
-            while low < high:
-                middle = (low + high) // 2
-                if owned[middle] < j:
-                    low = middle + 1
-                else:
-                    high = middle
-            if low == end or owned[low] != j:
-                break
-        p, q, r = user_factors[u], item_factors[i], item_factors[j]
-        x = biases[i] - biases[j]
-        for f in range(size):
-            x += p[f] * (q[f] - r[f])
-        push = one / (one + np.exp(x))
-        for f in range(size):
-            pf, qf, rf = p[f], q[f], r[f]
-            p[f] += rate * (push * (qf - rf) - regularization * pf)
-            q[f] += rate * (push * pf - regularization * qf)
-            r[f] += rate * (-push * pf - regularization * rf)
-        biases[i] += rate * push
-        biases[j] -= rate * push
+    blocks = np.arange((n_users + block - 1) // block)
+    _shuffle(blocks, state)
+    for number in blocks:
+        first, last = number * block, min((number + 1) * block, n_users)
+        order = np.arange(offsets[first], offsets[last])
+        user_of = np.empty(len(order), np.int64)
+        for u in range(first, last):
+            user_of[offsets[u] - offsets[first] : offsets[u + 1] - offsets[first]] = u
+        _shuffle(order, state)
+        for row in order:
+            u, i = user_of[row - offsets[first]], items[row]
+            begin, end = offsets[u], offsets[u + 1]
+            if end - begin >= n_items:
+                continue
+            p, q = user_factors[u], item_factors[i]
+            j, highest = int64(-1), np.float32(-np.inf)
+            for _ in range(negatives):
+                other = _below(state, n_items)
+                score = biases[other]
+                r = item_factors[other]
+                for f in range(size):
+                    score += p[f] * r[f]
+                if score > highest and not _holds(owned, begin, end, other):
+                    j, highest = other, score
+            if j < 0:
+                j = _unseen(owned, begin, end, n_items, state)
+            r = item_factors[j]
+            x = biases[i] - biases[j]
+            for f in range(size):
+                x += p[f] * (q[f] - r[f])
+            push = weights[end - 1 - row] / (one + np.exp(x))
+            for f in range(size):
+                pf, qf, rf = p[f], q[f], r[f]
+                p[f] += rate * (push * (qf - rf) - regularization * pf)
+                q[f] += rate * (push * pf - regularization * qf)
+                r[f] += rate * (-push * pf - regularization * rf)
+            biases[i] += rate * push
+            biases[j] -= rate * push
 
 
 @_compiled
-def best_of_rows(scores: Any, best: Any, values: Any) -> None:
-    """Put the highest scores of each row into `values`, and their columns into `best`, highest first.
+def pair_gradients(
+    rows: Any,
+    users: Any,
+    positives: Any,
+    offsets: Any,
+    owned: Any,
+    user_vectors: Any,
+    item_vectors: Any,
+    user_gradients: Any,
+    item_gradients: Any,
+    state: Any,
+) -> None:
+    """Add to the gradients those of -ln sigmoid(x_ui - x_uj), x a dot product, over pairs (users[r], positives[r]).
 
-    Of equal scores, the lower column comes first. `values` begins as -inf, and keeps it where a row has fewer scores
-    above that. A row is passed once; almost every score is below the worst of those kept, and goes by with one look.
+    j is a random item not of u. Vectors and gradients of users are of those in the batch only: `rows[r]` is the row
+    of user `users[r]`.
     """
-    size = best.shape[1]
+    n_items, size = item_vectors.shape
+    one = np.float32(1.0)
+    for place in range(len(users)):
+        u, i = users[place], positives[place]
+        begin, end = offsets[u], offsets[u + 1]
+        if end - begin >= n_items:
+            continue
+        j = _unseen(owned, begin, end, n_items, state)
+        p, q, r = user_vectors[rows[place]], item_vectors[i], item_vectors[j]
+        x = np.float32(0.0)
+        for f in range(size):
+            x += p[f] * (q[f] - r[f])
+        push = one / (one + np.exp(x))
+        gp, gq, gr = user_gradients[rows[place]], item_gradients[i], item_gradients[j]
+        for f in range(size):
+            gp[f] -= push * (q[f] - r[f])
+            gq[f] -= push * p[f]
+            gr[f] += push * p[f]
+
+
+@_compiled
+def sum_lines(starts: Any, stops: Any, items: Any, lines: Any, sums: Any) -> None:
+    """Into `sums[r]` goes the sum of the `lines` that `items[starts[r]:stops[r]]` name."""
+    size = lines.shape[1]
+    for r in range(len(starts)):
+        total = sums[r]
+        total[:] = 0
+        for place in range(starts[r], stops[r]):
+            line = lines[items[place]]
+            for f in range(size):
+                total[f] += line[f]
+
+
+@_compiled
+def weighted_sums(offsets: Any, items: Any, weights: Any, lines: Any, sums: Any) -> None:
+    """Into `sums[r]` goes the sum of the `lines` of row r's items, the last times `weights[0]`, and so on back."""
+    size = lines.shape[1]
+    for r in range(len(sums)):
+        total = sums[r]
+        total[:] = 0
+        for place in range(offsets[r], offsets[r + 1]):
+            line, weight = lines[items[place]], weights[offsets[r + 1] - 1 - place]
+            for f in range(size):
+                total[f] += weight * line[f]
+
+
+@_compiled
+def spread_lines(users: Any, offsets: Any, items: Any, lines: Any, sums: Any) -> None:
+    """To the `sums` of each item of `users[r]` is added `lines[r]`."""
+    size = lines.shape[1]
+    for r in range(len(users)):
+        line = lines[r]
+        for place in range(offsets[users[r]], offsets[users[r] + 1]):
+            total = sums[items[place]]
+            for f in range(size):
+                total[f] += line[f]
+
+
+@_compiled
+def around(offsets: Any, items: Any, lines: Any, sums: Any) -> None:
+    """Every user takes the mean of their items' `lines` and adds it to the `sums` of each of these items."""
+    size = lines.shape[1]
+    mean = np.empty(size, np.float32)
+    for u in range(len(offsets) - 1):
+        begin, end = offsets[u], offsets[u + 1]
+        if begin == end:
+            continue
+        share = np.float32(1.0) / np.float32(end - begin)
+        mean[:] = 0
+        for place in range(begin, end):
+            line = lines[items[place]]
+            for f in range(size):
+                mean[f] += line[f]
+        for f in range(size):
+            mean[f] *= share
+        for place in range(begin, end):
+            total = sums[items[place]]
+            for f in range(size):
+                total[f] += mean[f]
+
+
+@_compiled
+def adam(weights: Any, gradient: Any, first: Any, second: Any, rate: Any, bias1: Any, bias2: Any) -> None:
+    """One step of Adam (Kingma and Ba, 2015) on a row or a table of weights, with .9, .999 and 1e-8."""
+    w, g, m, v = weights.reshape(-1), gradient.reshape(-1), first.reshape(-1), second.reshape(-1)
+    for f in range(len(w)):
+        m[f] += np.float32(0.1) * (g[f] - m[f])
+        v[f] += np.float32(0.001) * (g[f] * g[f] - v[f])
+        w[f] -= rate * (m[f] * bias1) / (np.sqrt(v[f] * bias2) + np.float32(1e-8))
+
+
+@_compiled
+def best_of_rows(scores: Any, columns: Any, users: Any, offsets: Any, owned: Any, best: Any, values: Any) -> None:
+    """Merge the highest scores of each row into `values`, and their items into `best`, highest first.
+
+    Column c scores item `columns[c]`; row r is of user `users[r]`, whose items, in rising order within `offsets` of
+    `owned`, are left out. Of equal scores, the lower item comes first. `values` begins as -inf, and keeps it where a
+    row has fewer scores above that. A row is passed once; almost every score is below the worst of those kept, and
+    goes by with one look.
+    """
+    last = best.shape[1] - 1
     for row in range(scores.shape[0]):
-        kept, columns = values[row], best[row]
-        for column in range(scores.shape[1]):
-            score = scores[row, column]
-            if not score > kept[size - 1]:
+        line, kept, kept_items = scores[row], values[row], best[row]
+        begin, end = offsets[users[row]], offsets[users[row] + 1]
+        worst = kept[last]
+        for column in range(len(line)):
+            score = line[column]
+            if not score >= worst:
                 continue
-            place = size - 1
-            while place > 0 and kept[place - 1] < score:
-                kept[place], columns[place] = kept[place - 1], columns[place - 1]
+            item = columns[column]
+            if score == worst and (score == -np.inf or item > kept_items[last]):
+                continue
+            if _holds(owned, begin, end, item):
+                continue
+            place = last
+            while place > 0 and (
+                kept[place - 1] < score or (kept[place - 1] == score and kept_items[place - 1] > item)
+            ):
+                kept[place], kept_items[place] = kept[place - 1], kept_items[place - 1]
                 place -= 1
-            kept[place], columns[place] = score, column
+            kept[place], kept_items[place] = score, item
+            worst = kept[last]

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llmxrec.datasets.dataset import Histories
-from llmxrec.progress import Advance, quiet
 from llmxrec.recommenders import storage
-from llmxrec.recommenders.protocol import History, Scores
+from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
 from llmxrec.settings import Settings, check
 
 
@@ -25,13 +24,14 @@ class Popularity:
 
     name = "popularity"
     epochs = 0
+    best_epoch = 0
     settings_type = PopularitySettings
 
     def __init__(self, settings: PopularitySettings | None = None) -> None:
         self.settings = settings or PopularitySettings()
         self.counts: Scores = np.zeros(0, np.float32)
 
-    def fit(self, train: Histories, advance: Advance = quiet) -> Self:
+    def fit(self, train: Histories, watch: Watch = UNWATCHED) -> Self:
         self.counts = np.bincount(train.item_index, minlength=train.n_items).astype(np.float32)
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias
 
@@ -17,22 +18,40 @@ Scores: TypeAlias = npt.NDArray[np.float32]
 History: TypeAlias = npt.NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What a fit is told besides the histories. All of it may be ignored but `advance`, which is told of epochs."""
+
+    advance: Advance = quiet
+    held_out: npt.NDArray[np.int64] | None = None
+    """By user of the histories, an item that the user had after them; -1: none. Training ends where these rank best."""
+    last_epoch: int | None = None
+    """End after so many of the planned epochs, as they are planned; None: after all."""
+    checkpoint: Path | None = None
+    """A file to go on from after an interruption, written now and then, deleted in the end; None: none is kept."""
+
+
+UNWATCHED = Watch()
+
+
 class Recommender(Protocol):
     """Scores items for people, from what they did before.
 
-    `name` is the one it is known by in a workspace. `fit` learns from all of `train` and returns itself;
-    `epochs` is how many steps `advance` is told of (0 where the fit is one step).
+    `name` is the one it is known by in a workspace. `fit` learns from all of `train` and returns itself.
     """
 
     name: str
     epochs: int
+    """How many epochs a fit plans, which `advance` is told of; 0 where the fit is one step."""
+    best_epoch: int
+    """After a fit: the epochs that went into what it learned; fewer than planned where held-out items said so."""
 
     @property
     def settings(self) -> Settings:
         """All that decides what a fit learns, seeds included."""
         ...
 
-    def fit(self, train: Histories, advance: Advance = quiet) -> Self: ...
+    def fit(self, train: Histories, watch: Watch = UNWATCHED) -> Self: ...
 
     def score(self, users: npt.NDArray[np.int64]) -> Scores:
         """Score every item for these users of the fitted histories, by their number.

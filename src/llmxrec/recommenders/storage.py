@@ -32,8 +32,10 @@ def read_name(folder: Path) -> str:
     return name
 
 
-def load(folder: Path, name: str, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """What `save` wrote for recommender `name`: its settings and the arrays called `names`.
+def load(
+    folder: Path, name: str, names: tuple[str, ...] | None = None
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """What `save` wrote for recommender `name`: its settings and the arrays, called `names` if these are given.
 
     Raises InputError where `folder` holds something else.
     """
@@ -47,7 +49,7 @@ def load(folder: Path, name: str, names: tuple[str, ...]) -> tuple[dict[str, Any
         arrays = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
         raise InputError(f"a model's numbers are safetensors: {error}", file=folder / "model.safetensors") from None
-    if set(arrays) != set(names):
+    if names is not None and set(arrays) != set(names):
         raise InputError(f"'{name}' has arrays {', '.join(names)}", value=sorted(arrays), file=folder)
     return about["settings"], arrays
 

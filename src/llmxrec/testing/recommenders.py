@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from llmxrec.datasets.dataset import Histories
-from llmxrec.recommenders.protocol import Recommender
-from llmxrec.recommenders.topk import recommend, top_k
+from llmxrec.recommenders.protocol import Recommender, Watch
+from llmxrec.recommenders.topk import best_unseen, recommend, top_k
 
 
 def histories(rows: list[list[int]], n_items: int) -> Histories:
@@ -35,21 +36,28 @@ def histories(rows: list[list[int]], n_items: int) -> Histories:
 def checkerboard(size: int = 24) -> tuple[Histories, list[int]]:
     """A world where even users have all even items, odd users all odd ones, each but one of their own colour.
 
-    Returns the histories, and the item withheld of each user, which is what to recommend to them.
+    Everyone takes them in the same round, and the withheld item is the next. Returns the histories, and the item
+    withheld of each user, which is what to recommend to them.
     """
     rows, withheld = [], []
     for user in range(size):
         same_colour = [item for item in range(size) if item % 2 == user % 2]
         out = same_colour[(user // 2) % len(same_colour)]
-        rows.append([item for item in same_colour if item != out])
+        place = same_colour.index(out)
+        rows.append(same_colour[place + 1 :] + same_colour[:place])
         withheld.append(out)
     return histories(rows, size), withheld
 
 
 class RecommenderConformance:
-    """Give `make`; set `personal` to False for a recommender that tells everyone the same."""
+    """Give `make`; set `personal` to False for a recommender that tells everyone the same.
+
+    `alike` is the share of a fitted user's ten best items that are among the ten best of the user's history: 1 where a
+    user is scored by the history alone.
+    """
 
     personal = True
+    alike = 1.0
 
     def make(self) -> Recommender:
         """A new recommender, not fitted, with settings fit for worlds of two dozen users."""
@@ -67,8 +75,52 @@ class RecommenderConformance:
         train, _ = checkerboard()
         steps: list[int] = []
         recommender = self.make()
-        assert recommender.fit(train, steps.append) is recommender
+        assert recommender.fit(train, Watch(advance=steps.append)) is recommender
         assert sum(steps) == recommender.epochs
+
+    def test_held_out_items_end_a_fit_where_they_rank_best(self) -> None:
+        """The items held out are of the other colour, so that a ranking of them gets worse with every epoch."""
+        train, withheld = checkerboard()
+        planned = self.make().fit(train)
+        assert planned.best_epoch == planned.epochs
+        disliked = np.array([(item + 1) % train.n_items for item in withheld])
+        stopped = self.make().fit(train, Watch(held_out=disliked))
+        if not planned.epochs:
+            return
+        assert 0 < stopped.best_epoch < planned.epochs
+        again = self.make().fit(train, Watch(last_epoch=stopped.best_epoch))
+        assert again.best_epoch == stopped.best_epoch
+        users = np.arange(train.n_users)
+        assert np.array_equal(again.score(users), stopped.score(users)), "the weights are those of the best epoch"
+
+    def test_an_interrupted_fit_goes_on_as_if_it_never_was(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from llmxrec.recommenders import training
+
+        train, withheld = checkerboard()
+        whole = self.make().fit(train, Watch(held_out=np.array(withheld)))
+        if not whole.epochs:
+            return
+        monkeypatch.setattr(training, "_CHECKPOINT_S", 0.0)
+        monkeypatch.setattr(training, "_CHECKPOINT_SHARE", 0)
+        steps: list[int] = []
+
+        def interrupt(done: int) -> None:
+            steps.append(done)
+            if sum(steps) == 4:
+                raise KeyboardInterrupt
+
+        file = tmp_path / "checkpoint"
+        with pytest.raises(KeyboardInterrupt):
+            self.make().fit(train, Watch(interrupt, np.array(withheld), checkpoint=file))
+        assert file.exists()
+        told: list[int] = []
+        gone_on = self.make().fit(train, Watch(told.append, np.array(withheld), checkpoint=file))
+        assert told[0] == 4 and not file.exists()
+        users = np.arange(train.n_users)
+        assert np.array_equal(whole.score(users), gone_on.score(users))
+        assert whole.best_epoch == gone_on.best_epoch
 
     def test_two_fits_are_equal(self) -> None:
         train, _ = checkerboard()
@@ -108,9 +160,14 @@ class RecommenderConformance:
         fitted = self.make().fit(train)
         users = np.arange(train.n_users)
         by_history = fitted.score_histories([train.of(int(user)) for user in users])
-        best, _ = top_k(by_history.copy(), train, users, 1)
+        best, _ = top_k(by_history, train, users, 10)
         if self.personal:
             assert best[:, 0].tolist() == withheld
+        recommended = best_unseen(fitted, train, users, 10)
+        both = [len({*a} & {*b}) / 10 for a, b in zip(best.tolist(), recommended.tolist(), strict=True)]
+        assert np.mean(both) >= self.alike
+        if self.alike == 1.0:
+            assert np.array_equal(best, recommended)
 
     def test_saved_and_loaded_it_scores_the_same(self, tmp_path: Path) -> None:
         train, _ = checkerboard()
