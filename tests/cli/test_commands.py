@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.conftest import Call
+
+from llmxrec.datasets.dataset import Dataset, Histories
+from llmxrec.recommenders import load_recommender, make_recommender
+from llmxrec.recommenders.protocol import Watch
 
 COLUMNS = ("--column", "user_id=customer", "--column", "item_id=sku", "--column", "timestamp=when")
 
@@ -257,3 +263,17 @@ def test_a_manifest_of_another_shape_is_told(call: Call, shop: Path, damage: str
     for words in (["explain", "w"], ["recommend", "w", "--recommender", "ease"]):
         ended = call(*words)
         assert ended.code == 2 and "of a manifest is a table" in ended.out, ended.out
+
+
+def test_full_training_chooses_its_epochs_and_leaves_no_checkpoint(call: Call) -> None:
+    """First without the last items, then with everything for as many epochs: the model is that of such a fit."""
+    assert call("init", "w", "--dataset", "demo").code == 0
+    assert call("recommend", "w", "--recommender", "bpr", "--full", "--set", "epochs=30").code == 0
+    dataset = Dataset.load(Path("w/dataset"))
+    everything = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+    noted = tomllib.loads(Path("w/workspace.toml").read_text())["recommenders"]["bpr"]
+    assert 0 < noted["best_epoch"] <= 30 and noted["settings"]["epochs"] == 30
+    again = make_recommender("bpr", {"epochs": 30}).fit(everything, Watch(last_epoch=noted["best_epoch"]))
+    users = np.arange(5)
+    assert np.array_equal(load_recommender(Path("w/models/bpr")).score(users), again.score(users))
+    assert [path.name for path in Path("w/models").iterdir()] == ["bpr"]
