@@ -213,7 +213,7 @@ def test_lightgcn_is_its_paper_in_matrices() -> None:
 
 
 def test_lightgcn_goes_down_its_gradient() -> None:
-    """Adam's first step is the sign of the gradient, here of a world with one possible draw, by finite differences."""
+    """In a world with one possible draw, by finite differences: Adam remembers a tenth of its first gradient."""
     train = histories([[0]], n_items=2)
     settings = LightGCNSettings(embedding_size=2, layers=2, learning_rate=0.001, regularization=0.0, batch_size=1)
     learner = Learner(settings, train)
@@ -231,6 +231,7 @@ def test_lightgcn_goes_down_its_gradient() -> None:
             higher[name][place] += 1e-6
             lower[name][place] -= 1e-6
             slope = (loss(**higher) - loss(**lower)) / 2e-6
+            assert learner.memory()[f"means.{name}"][place] == pytest.approx(0.1 * slope, rel=1e-3, abs=1e-7)
             assert array[place] - before[name][place] == pytest.approx(-0.001 * np.sign(slope), rel=0.01)
 
 
