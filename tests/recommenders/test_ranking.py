@@ -136,9 +136,6 @@ class Vectors(DotProduct):
     def user_vectors(self, users: np.ndarray) -> np.ndarray:
         return self.users[users]
 
-    def history_vectors(self, histories: object) -> np.ndarray:
-        raise NotImplementedError
-
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.sampled_from([0.0, 0.3, 3.0]))
 def test_the_search_among_vectors_leaves_out_nothing_that_counts(seed: int, k: int, spread: float) -> None:

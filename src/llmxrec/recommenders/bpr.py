@@ -13,7 +13,7 @@ from pydantic import Field
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
 from llmxrec.recommenders import storage, training
-from llmxrec.recommenders.dot_product import DotProduct, concatenated
+from llmxrec.recommenders.dot_product import DotProduct, DotProductRecommender, concatenated
 from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
 from llmxrec.recommenders.training import Arrays
 from llmxrec.seeds import derive
@@ -49,7 +49,7 @@ class BPRSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 1
 
 
-class BPR(DotProduct):
+class BPR(DotProductRecommender):
     """Scores an item by user factors · item factors + the item's bias.
 
     A history that was never seen is folded in by a linear map from its items' factors (weighted as in training: their
@@ -162,9 +162,6 @@ class _Learner(DotProduct):
 
     def user_vectors(self, users: npt.NDArray[np.int64]) -> Scores:
         return self.user_factors[users]
-
-    def history_vectors(self, histories: Sequence[History]) -> Scores:
-        raise NotImplementedError("a fit under way is asked about its own users only")
 
     def weights(self) -> Arrays:
         return {"user_factors": self.user_factors, "item_vectors": self.item_vectors, "biases": self.biases}

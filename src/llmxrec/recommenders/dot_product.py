@@ -12,7 +12,7 @@ from llmxrec.recommenders.protocol import History, Scores
 
 
 class DotProduct(ABC):
-    """Scores items from vectors. The best items of such a recommender are found without scoring all of them."""
+    """Scores items from vectors, so that a user's best items are found without scoring all. A fit under way is one."""
 
     item_vectors: Scores
     """(n_items, size)"""
@@ -23,20 +23,24 @@ class DotProduct(ABC):
     def user_vectors(self, users: npt.NDArray[np.int64]) -> Scores:
         """(len(users), size): those of users of the fitted histories, by their number."""
 
-    @abstractmethod
-    def history_vectors(self, histories: Sequence[History]) -> Scores:
-        """(len(histories), size): those of people who have these histories (item numbers, oldest first)."""
-
     def score(self, users: npt.NDArray[np.int64]) -> Scores:
         return self._scores(self.user_vectors(users))
-
-    def score_histories(self, histories: Sequence[History]) -> Scores:
-        return self._scores(self.history_vectors(histories))
 
     def _scores(self, vectors: Scores) -> Scores:
         scores: Scores = vectors @ self.item_vectors.T
         scores += self.biases
         return scores
+
+
+class DotProductRecommender(DotProduct):
+    """One that is fitted: it has a vector for any history."""
+
+    @abstractmethod
+    def history_vectors(self, histories: Sequence[History]) -> Scores:
+        """(len(histories), size): those of people who have these histories (item numbers, oldest first)."""
+
+    def score_histories(self, histories: Sequence[History]) -> Scores:
+        return self._scores(self.history_vectors(histories))
 
 
 def concatenated(histories: Sequence[History]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
 from llmxrec.recommenders import storage, training
-from llmxrec.recommenders.dot_product import DotProduct, concatenated
+from llmxrec.recommenders.dot_product import DotProduct, DotProductRecommender, concatenated
 from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
 from llmxrec.recommenders.training import Arrays
 from llmxrec.seeds import derive
@@ -47,7 +47,7 @@ class LightGCNSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 1
 
 
-class LightGCN(DotProduct):
+class LightGCN(DotProductRecommender):
     """Scores an item by the dot product of vectors, each the mean of `layers` + 1 layers of the graph.
 
     Layer 0 is learned, by BPR and Adam. Each next layer of a user is the sum over their items i of i's layer before,
@@ -216,9 +216,6 @@ class _Learner(DotProduct):
             part = np.arange(start, min(start + _AT_ONCE, self._graph.n_users))
             self._first["users"][part] = self.user_vectors(part)
         return self._first["users"]
-
-    def history_vectors(self, histories: Sequence[History]) -> Scores:
-        raise NotImplementedError("a fit under way is asked about its own users only")
 
     def weights(self) -> Arrays:
         return dict(self._first)

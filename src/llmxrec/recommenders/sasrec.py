@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError, MissingExtra
 from llmxrec.recommenders import storage, training
-from llmxrec.recommenders.dot_product import DotProduct, concatenated
+from llmxrec.recommenders.dot_product import DotProductRecommender, concatenated
 from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
 from llmxrec.recommenders.training import Arrays
 from llmxrec.seeds import derive
@@ -68,7 +68,7 @@ class SASRecSettings(Settings):
         return self
 
 
-class SASRec(DotProduct):
+class SASRec(DotProductRecommender):
     """Scores an item by the state after the last item of a history, times the item's own embedding.
 
     The state is of the latest `length` items alone, whoever had them: a user is scored as their history is.

@@ -150,7 +150,8 @@ class _Checkpoint:
                 about = json.loads((kept.metadata() or {}).get("llmxrec", "{}"))
                 if about.get("fit") != self._digest:
                     return nothing
-                arrays = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118  it is no dictionary
+                names = kept.keys()
+                arrays = {name: kept.get_tensor(name) for name in names}
         except (OSError, SafetensorError):
             return nothing
         best = {name.removeprefix("best."): a for name, a in arrays.items() if name.startswith("best.")}
