@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.conftest import Call
 
@@ -33,11 +36,11 @@ def sessions(page: Path) -> list[tuple[str, list[str]]]:
 @pytest.fixture
 def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the pages' commands find where they are run."""
-    orders = [f"c{c},p{(c + s) % 8},2024-01-0{s + 1}" for c in range(12) for s in range(5)]
+    orders = [f"c{c},p{(c + s) % 20},2024-01-0{s + 1}" for c in range(12) for s in range(5)]
     (tmp_path / "orders.csv").write_text("\n".join(["customer,sku,created_at", *orders]) + "\n")
-    products = [f"p{n},Book {n},{'crime' if n % 2 else 'poetry'}" for n in range(8)]
+    products = [f"p{n},Book {n},{'crime' if n % 2 else 'poetry'}" for n in range(20)]
     (tmp_path / "products.csv").write_text("\n".join(["sku,title,shelf", *products]) + "\n")
-    (tmp_path / "ours.csv").write_text("\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 8}" for c in range(12))]) + "\n")
+    (tmp_path / "ours.csv").write_text("\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 20}" for c in range(12))]) + "\n")
     (tmp_path / "people.csv").write_text("customer,age,phone\n" + "".join(f"c{c},{20 + c},555{c}\n" for c in range(12)))
     return tmp_path
 
@@ -48,6 +51,11 @@ def test_commands_run_and_print_what_is_shown(page: Path, folder: Path, call: Ca
     (folder / "data").symlink_to(real_data)
     if page.name == "generators.md":
         assert call("demo", "demo").code == 0
+    if page.name == "other-libraries.md":
+        columns = {"customer": "user_id", "sku": "item_id", "created_at": "time"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about threads of BLAS
+            exec(library_example("implicit"), {"interactions": pl.read_csv("orders.csv").rename(columns)})  # noqa: S102
     for command, shown in sessions(page):
         words = shlex.split(command)
         if words[0] == "make":
@@ -67,6 +75,31 @@ def test_commands_run_and_print_what_is_shown(page: Path, folder: Path, call: Ca
 def _rounded(line: str) -> str:
     """Measured shares differ in their last digits from one kind of processor to another."""
     return re.sub(r"\b0\.(\d)\d+", r"0.\1", line.rstrip())
+
+
+def library_example(library: str) -> str:
+    page = (ROOT / "docs/other-libraries.md").read_text(encoding="utf-8")
+    (code,) = re.findall(rf"## {library}\b[^\n]*\n(?:(?!## ).)*?```python\n(.*?)```", page, re.DOTALL)
+    return code
+
+
+@pytest.mark.parametrize("library", ["RecTools", "Cornac", "RecBole"])
+def test_what_other_libraries_recommend_is_read(library: str, folder: Path, call: Call) -> None:
+    """Each in its own environment (benchmarks/peers/README.md), since they exclude each other and LLMXRec's tests."""
+    python = Path(os.environ.get("LLMXREC_PEERS", ""), library.lower(), "bin/python")
+    if not python.exists():
+        pytest.skip("set LLMXREC_PEERS to the folder of the peers' environments")
+    read = (
+        "import pandas\ninteractions = pandas.read_csv('orders.csv').rename("
+        "columns={'customer': 'user_id', 'sku': 'item_id', 'created_at': 'time'})\n"
+        "interactions['time'] = pandas.to_datetime(interactions['time']).astype('int64') // 10**9\n"
+    )
+    Path("ours.csv").unlink()
+    subprocess.run([python, "-c", read + library_example(library)], check=True, capture_output=True)
+    assert call("init", "shop", "--interactions", "orders.csv", "--items", "products.csv").code == 0
+    taken = call("recommend", "shop", "--recommender", "external", "--recommendations", "ours.csv")
+    assert taken.code == 0 and re.search(r"read \d\d+ recommendations", taken.out)
+    assert "12 rows: 12 ok" in call("explain", "shop", "--recommender", "external").out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -30,7 +30,7 @@ from llmxrec.progress import progress
 from llmxrec.prompts.instructions import PromptSettings, check_shown
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
-from llmxrec.recommenders import make_recommender
+from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
@@ -92,6 +92,7 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
         if entry.name == EXTERNAL:
             read_recommendations(workspace, EXTERNAL)
         else:
+            _check_measurable(entry.name, recipe.hold_out)
             settings = make_recommender(entry.name, entry.settings, seed=recipe.seed).settings
             how = {"hold_out": recipe.hold_out, "settings": settings.model_dump(mode="json")}
         if entry.name in (recipe.explain.recommenders or [entry.name]):
@@ -178,6 +179,7 @@ def recommend(
     `hold_out`: train without each person's last two items, and measure the ranking on the last (leave-one-out).
     Otherwise it trains on everything, for use rather than for measuring.
     """
+    _check_measurable(name, hold_out)
     recommender = make_recommender(name, settings, seed=seed)
     dataset = Dataset.load(workspace.dataset)
     train, known, held_out, kept_out = _parts(dataset, hold_out)
@@ -199,6 +201,15 @@ def recommend(
     )
     users = recommendations["user_id"].n_unique()
     return Trained(recommendations.height, users, dataset.users.height - users, kept_out, metrics)
+
+
+def _check_measurable(name: str, hold_out: bool) -> None:
+    """Raises InputError for a recommender that may have learned from what would be held out to measure it."""
+    if hold_out and name in FITTED_ELSEWHERE:
+        raise InputError(
+            f"'{name}' was fitted elsewhere, perhaps to the very items that would be held out to measure it",
+            cure="recommend with --full (hold_out = false in a recipe)",
+        )
 
 
 def _train(

@@ -14,6 +14,7 @@ from zlib import crc32
 
 import polars as pl
 import pytest
+from safetensors import safe_open
 from tests.conftest import Call
 from tests.generators.loopback import Loopback, Said, Serve, completion
 
@@ -124,3 +125,36 @@ def test_a_limit_of_cost_holds_where_answers_are_lost(workspace: Path, serve: Se
     rows = [json.loads(line) for line in (workspace / "explanations/popularity/mine.jsonl").read_bytes().splitlines()]
     assert 10 < sum(row["cost"] for row in rows) <= 40
     assert len(rows) == len(server.requests), "each request is a row: nothing was asked twice behind the purse's back"
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(call: Call) -> None:
+    """SIGKILL in the middle of fits that keep a checkpoint after every epoch, then the command as people type it."""
+    words = ["recommend", "w", "--recommender", "bpr", "--set", "epochs=300", "--set", "patience=300"]
+    often = (
+        "from llmxrec.recommenders import training; training._CHECKPOINT_S = training._CHECKPOINT_SHARE = 0; "
+        "from llmxrec.cli import main; main()"
+    )
+    checkpoint, seen = Path("w/models/.bpr.training"), b""
+    assert call("init", "w", "--dataset", "demo").code == 0
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", often, *words], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while child.poll() is None and time.monotonic() < deadline:
+            if checkpoint.exists() and checkpoint.read_bytes() != seen:
+                time.sleep(0.1)
+                child.kill()
+            time.sleep(0.005)
+        assert child.wait() == -signal.SIGKILL
+        seen = checkpoint.read_bytes()
+    done = _epochs_of(checkpoint)
+    assert done >= 3
+    gone_on = call(*words)
+    assert gone_on.code == 0 and not checkpoint.exists()
+    killed = pl.read_parquet("w/recommendations/bpr.parquet")
+    assert call(*words).code == 0
+    assert killed.equals(pl.read_parquet("w/recommendations/bpr.parquet")), "as an uninterrupted fit would have it"
+
+
+def _epochs_of(checkpoint: Path) -> int:
+    with safe_open(checkpoint, framework="numpy") as kept:
+        return int(json.loads(kept.metadata()["llmxrec"])["done"])

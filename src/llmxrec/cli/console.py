@@ -64,13 +64,13 @@ def wrote(path: Path) -> None:
 
 
 def pairs(option: str, given: list[str]) -> dict[str, str]:
-    """Options of the form KEY=VALUE, as a table."""
+    """Options of the form KEY=VALUE, as a table. Columns are named once on either side; values may be equal."""
     out: dict[str, str] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
             raise InputError(f"{option} takes KEY=VALUE", value=text)
-        if key in out or value in out.values():
+        if key in out or (option == "--column" and value in out.values()):
             raise InputError(f"{option} names each thing once", value=text, cure="delete one of the two")
         out[key] = value
     return out

@@ -86,7 +86,7 @@ def _shown(listed: Iterable[str], there: list[str]) -> str:
 @app.command()
 def recommend(
     workspace: WorkspacePath,
-    recommender: Annotated[str, typer.Option(help="popularity, ease, bpr, lightgcn, sasrec or external.")],
+    recommender: Annotated[str, typer.Option(help="popularity, ease, bpr, lightgcn, sasrec, implicit or external.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Items recommended to each user.")] = 10,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One of its settings: --set epochs=50.")

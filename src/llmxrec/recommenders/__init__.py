@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 RECOMMENDERS = {
     "bpr": "llmxrec.recommenders.bpr:BPR",
     "ease": "llmxrec.recommenders.ease:EASE",
+    "implicit": "llmxrec.recommenders.implicit:Implicit",
     "lightgcn": "llmxrec.recommenders.lightgcn:LightGCN",
     "popularity": "llmxrec.recommenders.popularity:Popularity",
     "sasrec": "llmxrec.recommenders.sasrec:SASRec",
 }
 """Every recommender by name. A class named here holds its model of settings in `settings_type`."""
+
+FITTED_ELSEWHERE = {"implicit"}
+"""Those that come fitted, to whatever it was: nothing can be held out of them any more."""
 
 
 def make_recommender(name: str, settings: Mapping[str, Any] | None = None, seed: int = 1) -> Recommender:

@@ -12,17 +12,13 @@ from pydantic import Field
 
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
-from llmxrec.recommenders import storage, training
-from llmxrec.recommenders.dot_product import DotProduct, DotProductRecommender, concatenated
+from llmxrec.recommenders import fold_in, storage, training
+from llmxrec.recommenders.dot_product import DotProduct, DotProductRecommender
 from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
 from llmxrec.recommenders.training import Arrays
 from llmxrec.seeds import derive
 from llmxrec.settings import Settings, check
 
-_FOLD_RIDGE = 1e-3
-"""Keeps the fold-in solvable where there are fewer users than features."""
-_FOLD_USERS = 20_000
-"""About as many users are enough to fit the fold-in; more would change nothing but the memory it takes."""
 _CACHE_BYTES = 1 << 21
 """Of user factors that one block of an epoch touches: about what stays in a core's own cache."""
 
@@ -52,9 +48,9 @@ class BPRSettings(Settings):
 class BPR(DotProductRecommender):
     """Scores an item by user factors · item factors + the item's bias.
 
-    A history that was never seen is folded in by a linear map from its items' factors (weighted as in training: their
-    mean, their sum, and the sum over the root of all weights) to user factors, the least-squares one over the users of
-    the fit.
+    A history that was never seen is folded in by a linear map from its items' factors, weighed as in training (see
+    `fold_in`). On ML-100k, .82 of a fitted user's ten best items are among the ten best of their history; of the same
+    user learned twice by BPR, with all items' factors held still, .87 are.
     """
 
     name = "bpr"
@@ -74,11 +70,8 @@ class BPR(DotProductRecommender):
         learner = _Learner(self.settings, train)
         self.best_epoch = training.train(learner, train, watch)
         self.user_factors, self.item_vectors, self.biases = learner.user_factors, learner.item_vectors, learner.biases
-        some = np.arange(0, train.n_users, max(1, train.n_users // _FOLD_USERS))
-        features = self._features([train.of(int(user)) for user in some])
-        gram = features.T @ features + _FOLD_RIDGE * np.eye(features.shape[1])
-        fold: Scores = np.linalg.solve(gram, features.T @ self.user_factors[some]).astype(np.float32)
-        self.fold = fold
+        some = fold_in.some_of(train.n_users)
+        self.fold = fold_in.fit(self._features([train.of(int(user)) for user in some]), self.user_factors[some])
         return self
 
     def user_vectors(self, users: npt.NDArray[np.int64]) -> Scores:
@@ -88,17 +81,8 @@ class BPR(DotProductRecommender):
         vectors: Scores = self._features(histories).astype(np.float32) @ self.fold
         return vectors
 
-    def _features(self, histories: Sequence[History]) -> npt.NDArray[np.float64]:
-        """What the fold-in reads: (n, 3 * embedding_size + 1)."""
-        from llmxrec.recommenders.kernels import weighted_sums
-
-        offsets, items = concatenated(histories)
-        lengths = np.diff(offsets)
-        weights = weights_by_age(self.settings.half_life, int(lengths.max(initial=0)))
-        sums = np.zeros((len(histories), self.settings.embedding_size), np.float32)
-        weighted_sums(offsets, items, weights, self.item_vectors, sums)
-        totals = np.maximum(np.concatenate([[0.0], np.cumsum(weights)])[lengths], 1.0)[:, None]
-        return np.hstack([sums / totals, sums / np.sqrt(totals), sums, np.ones_like(totals)])
+    def _features(self, histories: Sequence[History]) -> fold_in.Features:
+        return fold_in.features(histories, self.item_vectors, self.settings.half_life)
 
     def save(self, folder: Path) -> None:
         arrays = {
@@ -118,13 +102,6 @@ class BPR(DotProductRecommender):
         return model
 
 
-def weights_by_age(half_life: float | None, longest: int) -> Scores:
-    """The weight of an interaction by how many later ones the same person has: 1 for none, falling from there."""
-    ages = np.arange(longest)
-    weights: Scores = np.exp2(-ages / half_life if half_life else 0.0 * ages).astype(np.float32)
-    return weights
-
-
 class _Learner(DotProduct):
     """A fit under way: stochastic gradient descent has nothing to remember but the factors."""
 
@@ -140,7 +117,7 @@ class _Learner(DotProduct):
         self.item_vectors = np.float32(0.1) * draw.standard_normal((train.n_items, size), np.float32)
         self.biases = np.zeros(train.n_items, np.float32)
         lengths = np.diff(train.offsets)
-        weights = weights_by_age(settings.half_life, int(lengths.max(initial=0)))
+        weights = fold_in.weights_by_age(settings.half_life, int(lengths.max(initial=0)))
         # A mean of 1, so that the learning rate means the same with and without a half-life.
         total = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])[lengths].sum()
         self._weights: Scores = (weights * (len(train) / max(total, 1.0))).astype(np.float32)

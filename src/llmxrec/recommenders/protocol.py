@@ -61,7 +61,7 @@ class Recommender(Protocol):
         ...
 
     def score_histories(self, histories: Sequence[History]) -> Scores:
-        """Score every item for histories (item numbers, oldest first) that may never have been seen before.
+        """Score every item for histories (item numbers, each once, oldest first) never seen before, perhaps.
 
         Returns (len(histories), n_items). An empty history is allowed. This is the what-if: leave an item
         out of a history, score again, and see what it caused.

@@ -309,15 +309,12 @@ def _states(
         block = {name: tensors[f"block{number}.{name}"] for name in _BLOCK}
         normed = norm(x, f"block{number}.norm1")
         cut = only_last and number == settings.blocks - 1
-        if cut:  # nothing reads the other positions any more: they are keys and values only
-            keys_values = functional.linear(normed, block["qkv"][size:], block["qkv_bias"][size:])
-            queries = functional.linear(normed[last], block["qkv"][:size], block["qkv_bias"][:size])[:, None]
-            keys, values = keys_values.chunk(2, -1)
-            joined = _attend(queries, keys, values, heads, share, lengths)
+        if cut:  # nothing reads the other positions any more
+            joined = _attend_last(normed, lengths, block, heads)
             x = x[last][:, None]
         else:
             queries, keys, values = functional.linear(normed, block["qkv"], block["qkv_bias"]).chunk(3, -1)
-            joined = _attend(queries, keys, values, heads, share, None)
+            joined = _attend(queries, keys, values, heads, share)
         x = x + dropout(functional.linear(joined, block["out"], block["out_bias"]))
         inner = functional.gelu(functional.linear(norm(x, f"block{number}.norm2"), block["inner"], block["inner_bias"]))
         x = x + dropout(functional.linear(dropout(inner), block["outer"], block["outer_bias"]))
@@ -328,18 +325,29 @@ def _states(
 _BLOCK = ("qkv", "qkv_bias", "out", "out_bias", "inner", "inner_bias", "outer", "outer_bias")
 
 
-def _attend(
-    queries: Tensor, keys: Tensor, values: Tensor, heads: int, dropout: float, lengths: Tensor | None
-) -> Tensor:
-    """Causal attention; with `lengths`, of one query per row to all that lies within its length."""
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int, dropout: float) -> Tensor:
+    """Causal attention: (rows, longest, size)."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
-    within = None
-    if lengths is not None:
-        within = (torch.arange(keys.shape[1], device=keys.device) < lengths[:, None])[:, None, None]
-    joined = functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=within, dropout_p=dropout, is_causal=lengths is None
-    )
+    joined = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
     return joined.transpose(1, 2).flatten(2)
+
+
+def _attend_last(normed: Tensor, lengths: Tensor, block: Tensors, heads: int) -> Tensor:
+    """The attention of each row's last position to all that lies within its length: (rows, 1, size).
+
+    A key is met by one query only, so it is cheaper to bring that query to the inputs than all inputs to keys; and the
+    inputs are weighed before they become one value. The keys' bias adds the same to all scores of a softmax.
+    """
+    rows, longest, size = normed.shape
+    to_query, to_key, to_value = block["qkv"].unflatten(0, (3, heads, -1))
+    query_bias, _, value_bias = block["qkv_bias"].unflatten(0, (3, heads, -1))
+    asking = normed[torch.arange(rows, device=normed.device), lengths - 1]
+    queries = torch.einsum("rs,hqs->rhq", asking, to_query) + query_bias
+    scores = torch.einsum("rhq,hqs->rhs", queries, to_key) @ normed.transpose(1, 2) / (size // heads) ** 0.5
+    within = torch.arange(longest, device=normed.device) < lengths[:, None]
+    weights = scores.masked_fill(~within[:, None], -torch.inf).softmax(-1)
+    values = torch.einsum("rhs,hvs->rhv", weights @ normed, to_value) + value_bias
+    return values.flatten(1)[:, None]
 
 
 def _with_starts(offsets: npt.NDArray[np.int64], items: npt.NDArray[np.int32], start: int) -> npt.NDArray[np.int64]:

@@ -21,6 +21,8 @@ _BLOCK_BYTES = 1 << 26
 """Of scores held at once."""
 _BLOCK_USERS = 2048
 _BLOCK_ITEMS = 2048
+_SOME_USERS = 100
+"""Whose vectors tell how long they usually are."""
 _SLACK = np.float32(1e-4)
 """Of a bound on scores, relative: far more than float32 can be off in a dot product."""
 
@@ -123,9 +125,16 @@ class _Search:
         _check_numbers(recommender, recommender.biases)
         lengths = np.linalg.norm(recommender.item_vectors, axis=1)
         # The order needs some length of a user's vector; any is right, a usual one leaves out most.
-        some = np.arange(0, known.n_users, max(1, known.n_users // 1000))
-        usual = float(np.linalg.norm(recommender.user_vectors(some), axis=1).mean()) if len(some) else 0.0
+        some = np.arange(0, known.n_users, max(1, known.n_users // _SOME_USERS))
+        vectors = recommender.user_vectors(some)
+        usual = float(np.linalg.norm(vectors, axis=1).mean()) if len(some) else 0.0
         self._items = np.argsort(-(usual * lengths + recommender.biases), kind="stable")
+        # Within a block, what most people score high goes first: then few items are kept only to be dropped again.
+        middle = vectors.mean(axis=0) if len(some) else np.zeros(recommender.item_vectors.shape[1], np.float32)
+        liked = recommender.item_vectors @ middle + recommender.biases
+        for start in range(0, len(self._items), _BLOCK_ITEMS):
+            block = self._items[start : start + _BLOCK_ITEMS]
+            block[:] = block[np.argsort(-liked[block], kind="stable")]
         self._vectors = np.ascontiguousarray(recommender.item_vectors[self._items].T)
         self._biases = recommender.biases[self._items]
         starts = range(0, len(self._items), _BLOCK_ITEMS)
