@@ -40,7 +40,9 @@ def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "orders.csv").write_text("\n".join(["customer,sku,created_at", *orders]) + "\n")
     products = [f"p{n},Book {n},{'crime' if n % 2 else 'poetry'}" for n in range(20)]
     (tmp_path / "products.csv").write_text("\n".join(["sku,title,shelf", *products]) + "\n")
-    (tmp_path / "ours.csv").write_text("\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 20}" for c in range(12))]) + "\n")
+    (tmp_path / "ours.csv").write_text(
+        "\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 20}" for c in range(12))]) + "\n"
+    )
     (tmp_path / "people.csv").write_text("customer,age,phone\n" + "".join(f"c{c},{20 + c},555{c}\n" for c in range(12)))
     return tmp_path
 

@@ -156,21 +156,31 @@ def peak_mib() -> float:
 
 
 def write(
-    out: Path, *, peer: str, settings: str, seed: int, training: Training, chosen: Point, users_per_s: float
+    out: Path,
+    *,
+    peer: str,
+    settings: str,
+    seed: int,
+    training: Training,
+    chosen: Point,
+    users_per_s: float,
+    **more: float,
 ) -> None:
-    """Write the result to `out` and print it without its curve. The figures are those of the `chosen` epoch."""
+    """Write the result to `out` and print it without its curve. The figures are those of the `chosen` epoch, and
+    whatever `more` there is."""
     figures: dict[str, Any] = {
         "peer": peer,
         "settings": settings,
         "seed": seed,
         "seconds": chosen.seconds,
         "epochs": chosen.epochs,
-        "seconds_per_epoch": training.curve[-1].seconds / training.curve[-1].epochs,
+        "seconds_per_epoch": training.curve[-1].seconds / max(1, training.curve[-1].epochs),
         "validation_ndcg": chosen.validation_ndcg,
         "ndcg": chosen.ndcg,
         "recall": chosen.recall,
         "users_per_s": users_per_s,
         "peak_mib": peak_mib(),
+        **more,
     }
     if chosen.ndcg_known is not None:
         figures |= {"test_ndcg_known": chosen.ndcg_known, "test_recall_known": chosen.recall_known}

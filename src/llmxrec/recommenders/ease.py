@@ -19,8 +19,6 @@ from llmxrec.settings import Settings, check
 
 _MOST_ITEMS = 30_000
 """Its matrices are items x items in float64, two at a time: 30,000 items take 14 GB."""
-_AT_ONCE = 64
-"""Histories scored at once: their sums stay in a core's own cache."""
 
 
 class EASESettings(Settings):
@@ -73,19 +71,15 @@ class EASE:
         return self.score_histories([self._train.of(int(user)) for user in users])
 
     def score_histories(self, histories: Sequence[History]) -> Scores:
-        from llmxrec.recommenders.kernels import sum_lines
+        from llmxrec.recommenders.kernels import sum_lines_into
 
-        scores = np.zeros((len(histories), self._n_items), np.float32)
         rows = np.full(self._n_items, -1)
         rows[self.items] = np.arange(len(self.items))
-        for start in range(0, len(histories), _AT_ONCE):
-            some = histories[start : start + _AT_ONCE]
-            offsets, items = concatenated(some)
-            places = rows[items]
-            ends = np.append(0, np.cumsum(places >= 0))[offsets]
-            sums = np.empty((len(some), len(self.items)), np.float32)
-            sum_lines(ends[:-1], ends[1:], places[places >= 0], self.weights, sums)
-            scores[start : start + len(some), self.items] = sums
+        offsets, items = concatenated(histories)
+        places = rows[items]
+        ends = np.append(0, np.cumsum(places >= 0))[offsets]
+        scores = np.zeros((len(histories), self._n_items), np.float32)
+        sum_lines_into(ends[:-1], ends[1:], places[places >= 0], self.weights, self.items, scores)
         return scores
 
     def save(self, folder: Path) -> None:

@@ -202,6 +202,16 @@ def sum_lines(starts: Any, stops: Any, items: Any, lines: Any, sums: Any) -> Non
 
 
 @_compiled
+def sum_lines_into(starts: Any, stops: Any, items: Any, lines: Any, columns: Any, sums: Any) -> None:
+    """As `sum_lines`; number n of a line goes to column `columns[n]` of the sums, and the others stay as they are."""
+    total = np.empty((1, lines.shape[1]), np.float32)
+    for r in range(len(starts)):
+        sum_lines(starts[r : r + 1], stops[r : r + 1], items, lines, total)
+        for n in range(len(columns)):
+            sums[r, columns[n]] = total[0, n]
+
+
+@_compiled
 def weighted_sums(offsets: Any, items: Any, weights: Any, lines: Any, sums: Any) -> None:
     """Into `sums[r]` goes the sum of the `lines` of row r's items, the last times `weights[0]`, and so on back."""
     size = lines.shape[1]

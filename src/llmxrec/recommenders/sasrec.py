@@ -30,7 +30,7 @@ Tensors: TypeAlias = dict[str, Tensor]
 
 _BUCKET = 64
 """Batches whose windows are sorted by length together, so that little is padded and batches stay random."""
-_AT_ONCE = 512
+_AT_ONCE = 256
 """Histories read in one pass."""
 
 
@@ -112,19 +112,29 @@ class SASRec(DotProductRecommender):
     def user_vectors(self, users: npt.NDArray[np.int64]) -> Scores:
         if self._train is None:
             raise InputError("a loaded sasrec model knows no users", cure="score their histories")
-        return self.history_vectors([self._train.of(int(user)) for user in users])
+        train = self._train
+        sizes = np.diff(train.offsets)[users]
+        kept = np.minimum(sizes, self.settings.length)
+        offsets = np.append(0, np.cumsum(kept))
+        latest = np.repeat(train.offsets[users + 1] - offsets[1:], kept) + np.arange(offsets[-1])
+        return self._vectors(sizes, offsets, train.item_index[latest])
 
     def history_vectors(self, histories: Sequence[History]) -> Scores:
-        length = self.settings.length
-        vectors = np.empty((len(histories), self.settings.embedding_size), np.float32)
-        tokens = _with_starts(*concatenated([history[-length:] for history in histories]), len(self.item_vectors))
         sizes = np.array([len(history) for history in histories], np.int64)
-        kept = np.minimum(sizes, length)
+        return self._vectors(sizes, *concatenated([history[-self.settings.length :] for history in histories]))
+
+    def _vectors(
+        self, sizes: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64], items: npt.NDArray[np.int32]
+    ) -> Scores:
+        """Of histories of these `sizes`, whose latest `items` follow each other."""
+        vectors = np.empty((len(sizes), self.settings.embedding_size), np.float32)
+        tokens = _with_starts(offsets, items, len(self.item_vectors))
+        kept = np.diff(offsets)
         ends = np.cumsum(kept + 1)
-        begins = ends - np.minimum(sizes + 1, length)
+        begins = ends - np.minimum(sizes + 1, self.settings.length)
         by_length = np.argsort(kept, kind="stable")
         with torch.inference_mode():
-            for start in range(0, len(histories), _AT_ONCE):
+            for start in range(0, len(sizes), _AT_ONCE):
                 rows = by_length[start : start + _AT_ONCE]
                 places, lengths = _padded(begins[rows], ends[rows])
                 batch = self.on_device(tokens[places])

@@ -21,7 +21,7 @@ _BLOCK_BYTES = 1 << 26
 """Of scores held at once."""
 _BLOCK_USERS = 2048
 _BLOCK_ITEMS = 2048
-_SOME_USERS = 100
+_SOME_USERS = 30
 """Whose vectors tell how long they usually are."""
 _SLACK = np.float32(1e-4)
 """Of a bound on scores, relative: far more than float32 can be off in a dot product."""
