@@ -103,21 +103,28 @@ def show(found: list[list[Result]]) -> None:
             alike,
         ]
         print("|", " | ".join(columns), "|")
-    print("\n| ours | as good as | its NDCG@10 | in its s | in our s | times faster |\n|---|---|---|---|---|---|")
+    print("\n| ours | as good as each run of | its NDCG@10 | its s | our s | times faster |\n|---|---|---|---|---|---|")
     by_name = {results[0]["peer"]: results for results in found}
     for name, rivals in RIVALS.items():
         (ours,) = (results for peer, results in by_name.items() if peer.endswith(f" {name}"))
         for peer, theirs in by_name.items():
             if peer.startswith(rivals):
-                target = float(np.mean([r["ndcg"] for r in theirs]))
-                took = [seconds_to(r, target) for r in ours]
-                reached = [s for s in took if s is not None]
-                their = float(np.median([r["seconds"] for r in theirs]))
-                mine = f"{min(reached):.2f} to {max(reached):.2f}" if reached else "never"
-                if len(reached) < len(took):
-                    mine += f" ({len(reached)} of {len(took)} seeds)"
-                times = f"{their / np.median(reached):.1f}" if reached else ""
-                print(f"| {name} | {peer} | {target:.4f} | {their:.1f} | {mine} | {times} |")
+                took = [[seconds_to(r, one["ndcg"]) for r in ours] for one in theirs]
+                middle = [np.median([np.inf if s is None else s for s in seconds]) for seconds in took]
+                ratios = [one["seconds"] / s for one, s in zip(theirs, middle, strict=True)]
+                columns = [
+                    name,
+                    peer,
+                    span([one["ndcg"] for one in theirs], ".4f"),
+                    span([one["seconds"] for one in theirs], ".1f"),
+                    span(middle, ".2f"),
+                    f"{np.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})",
+                ]
+                print("|", " | ".join(columns), "|")
+
+
+def span(values: Sequence[float], form: str) -> str:
+    return f"{min(values):{form}} to {max(values):{form}}"
 
 
 def seconds_to(result: Result, ndcg: float) -> float | None:
