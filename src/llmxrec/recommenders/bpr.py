@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -12,12 +11,13 @@ from pydantic import Field
 
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
-from llmxrec.recommenders import fold_in, storage, training
-from llmxrec.recommenders.dot_product import DotProduct, DotProductRecommender
-from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
+from llmxrec.recommenders import fold_in, training
+from llmxrec.recommenders.dot_product import DotProduct
+from llmxrec.recommenders.factors import Factors
+from llmxrec.recommenders.protocol import UNWATCHED, Scores, Watch
 from llmxrec.recommenders.training import Arrays
 from llmxrec.seeds import derive
-from llmxrec.settings import Settings, check
+from llmxrec.settings import Settings
 
 _CACHE_BYTES = 1 << 21
 """Of user factors that one block of an epoch touches: about what stays in a core's own cache."""
@@ -45,23 +45,20 @@ class BPRSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 1
 
 
-class BPR(DotProductRecommender):
-    """Scores an item by user factors · item factors + the item's bias.
+class BPR(Factors):
+    """Factors fitted by stochastic gradient descent; items weigh in the fold-in as they do in training.
 
-    A history that was never seen is folded in by a linear map from its items' factors, weighed as in training (see
-    `fold_in`). On ML-100k, .82 of a fitted user's ten best items are among the ten best of their history; of the same
-    user learned twice by BPR, with all items' factors held still, .87 are.
+    On ML-100k, .82 of a fitted user's ten best items are among the ten best of their history; of the same user learned
+    twice, with all items' factors held still, .87 are.
     """
 
     name = "bpr"
     settings_type = BPRSettings
 
     def __init__(self, settings: BPRSettings | None = None) -> None:
-        self.settings = settings or BPRSettings()
+        super().__init__(settings or BPRSettings())
         self.epochs, self.best_epoch = self.settings.epochs, 0
-        empty: Scores = np.zeros((0, self.settings.embedding_size), np.float32)
-        self.user_factors, self.item_vectors, self.fold = empty, empty, empty
-        self.biases: Scores = np.zeros(0, np.float32)
+        self.half_life = self.settings.half_life
 
     def fit(self, train: Histories, watch: Watch = UNWATCHED) -> Self:
         """Raises InputError for an empty catalogue, WorkError where the steps are too long."""
@@ -70,36 +67,8 @@ class BPR(DotProductRecommender):
         learner = _Learner(self.settings, train)
         self.best_epoch = training.train(learner, train, watch)
         self.user_factors, self.item_vectors, self.biases = learner.user_factors, learner.item_vectors, learner.biases
-        some = fold_in.some_of(train.n_users)
-        self.fold = fold_in.fit(self._features([train.of(int(user)) for user in some]), self.user_factors[some])
+        self.fit_fold(train, np.arange(train.n_users))
         return self
-
-    def user_vectors(self, users: npt.NDArray[np.int64]) -> Scores:
-        return self.user_factors[users]
-
-    def history_vectors(self, histories: Sequence[History]) -> Scores:
-        vectors: Scores = self._features(histories).astype(np.float32) @ self.fold
-        return vectors
-
-    def _features(self, histories: Sequence[History]) -> fold_in.Features:
-        return fold_in.features(histories, self.item_vectors, self.settings.half_life)
-
-    def save(self, folder: Path) -> None:
-        arrays = {
-            "user_factors": self.user_factors,
-            "item_factors": self.item_vectors,
-            "biases": self.biases,
-            "fold": self.fold,
-        }
-        storage.save(folder, self.name, self.settings, arrays)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        settings, arrays = storage.load(folder, cls.name, ("user_factors", "item_factors", "biases", "fold"))
-        model = cls(check(BPRSettings, settings, "bpr"))
-        model.user_factors, model.item_vectors = arrays["user_factors"], arrays["item_factors"]
-        model.biases, model.fold = arrays["biases"], arrays["fold"]
-        return model
 
 
 class _Learner(DotProduct):

@@ -7,7 +7,6 @@ it was fitted to; two text files say which users and items these numbers are.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +16,9 @@ import polars as pl
 
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
-from llmxrec.recommenders import fold_in, storage
-from llmxrec.recommenders.dot_product import DotProductRecommender
-from llmxrec.recommenders.protocol import UNWATCHED, History, Scores, Watch
-from llmxrec.settings import Settings, check
+from llmxrec.recommenders.factors import Factors
+from llmxrec.recommenders.protocol import UNWATCHED, Scores, Watch
+from llmxrec.settings import Settings
 
 
 class ImplicitSettings(Settings):
@@ -34,7 +32,7 @@ class ImplicitSettings(Settings):
     """A text file of item ids, one a line, in the order of its columns."""
 
 
-class Implicit(DotProductRecommender):
+class Implicit(Factors):
     """Scores an item as implicit does: user factors · item factors (which hold biases where the model has any).
 
     `fit` learns nothing about who likes what: it takes the model's factors for the users and items of the histories.
@@ -48,10 +46,7 @@ class Implicit(DotProductRecommender):
     settings_type = ImplicitSettings
 
     def __init__(self, settings: ImplicitSettings) -> None:
-        self.settings = settings
-        empty: Scores = np.zeros((0, 1), np.float32)
-        self.user_factors, self.item_vectors, self.fold = empty, empty, empty
-        self.biases: Scores = np.zeros(0, np.float32)
+        super().__init__(settings)
 
     def fit(self, train: Histories, watch: Watch = UNWATCHED) -> Self:
         """Raises InputError where the files are not a model and its ids, or know no user or no item of `train`."""
@@ -63,40 +58,12 @@ class Implicit(DotProductRecommender):
         self.user_factors[known_users] = of_users[user_rows[known_users]]
         self.item_vectors = np.zeros((train.n_items, of_items.shape[1]), np.float32)
         self.item_vectors[item_rows >= 0] = of_items[item_rows[item_rows >= 0]]
-        some = known_users[fold_in.some_of(len(known_users))]
-        self.fold = fold_in.fit(self._features([train.of(int(user)) for user in some]), self.user_factors[some])
+        self.fit_fold(train, known_users)
         strangers = np.flatnonzero(user_rows < 0)
         self.user_factors[strangers] = self.history_vectors([train.of(int(user)) for user in strangers])
         longest = float(np.linalg.norm(self.user_factors, axis=1).max() * np.linalg.norm(of_items, axis=1).max())
         self.biases = np.where(item_rows >= 0, 0.0, -2 * longest - 1).astype(np.float32)
         return self
-
-    def user_vectors(self, users: npt.NDArray[np.int64]) -> Scores:
-        return self.user_factors[users]
-
-    def history_vectors(self, histories: Sequence[History]) -> Scores:
-        vectors: Scores = self._features(histories).astype(np.float32) @ self.fold
-        return vectors
-
-    def _features(self, histories: Sequence[History]) -> fold_in.Features:
-        return fold_in.features(histories, self.item_vectors)
-
-    def save(self, folder: Path) -> None:
-        arrays = {
-            "user_factors": self.user_factors,
-            "item_factors": self.item_vectors,
-            "biases": self.biases,
-            "fold": self.fold,
-        }
-        storage.save(folder, self.name, self.settings, arrays)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        settings, arrays = storage.load(folder, cls.name, ("user_factors", "item_factors", "biases", "fold"))
-        model = cls(check(ImplicitSettings, settings, "implicit"))
-        model.user_factors, model.item_vectors = arrays["user_factors"], arrays["item_factors"]
-        model.biases, model.fold = arrays["biases"], arrays["fold"]
-        return model
 
 
 def _factors(file: Path) -> tuple[Scores, Scores]:
