@@ -1,8 +1,9 @@
 """How many rows a second go through stage 2 when the generator costs nothing, and in how much memory.
 
-    python benchmarks/explaining.py [ROWS]
+    python benchmarks/explaining.py [ROWS] [GENERATOR]
 
-Simulated people, histories of 20 films, the template generator, everything included: prompt, digest, ledger.
+Simulated people, histories of 20 films, the template generator if no other is named, everything included: prompt,
+digest, ledger.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import polars as pl
 from llmxrec.datasets.dataset import Histories
 from llmxrec.datasets.demo.simulation import simulate
 from llmxrec.explain import Questions, explain, read_explanations
-from llmxrec.generators.template import TemplateGenerator
+from llmxrec.generators.specs import make_generator
 from llmxrec.prompts.instructions import PromptSettings
 
 TOP = 20
@@ -27,6 +28,7 @@ TOP = 20
 
 def main() -> None:
     rows = int(sys.argv[1]) if sys.argv[1:] else 100_000
+    generator = make_generator(sys.argv[2] if sys.argv[2:] else "template")
     dataset, _ = simulate(-(-rows // TOP))
     histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
     draw = np.random.default_rng(1)
@@ -39,12 +41,10 @@ def main() -> None:
         }
     ).head(rows)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "template.jsonl")
+        file = Path(folder, "explanations.jsonl")
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         start = time.perf_counter()
-        questions = Questions.of(
-            "random", recommendations, dataset, histories, TemplateGenerator(), PromptSettings(), top=TOP
-        )
+        questions = Questions.of("random", recommendations, dataset, histories, generator, PromptSettings(), top=TOP)
         explain(questions, file)
         explained = time.perf_counter()
         again = explain(questions, file)

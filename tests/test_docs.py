@@ -130,5 +130,11 @@ def test_the_examples_of_code_run(tmp_path: Path) -> None:
     assert "NDCG@10 0.0" in printed
 
 
+def test_the_example_of_the_embedded_model_prints_what_it_says() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/generators.md").read_text(), re.DOTALL)
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == code.strip().splitlines()[-1].removeprefix("# ")
+
+
 def test_the_readme_is_one_screen() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 80

@@ -49,7 +49,7 @@ class GeneratorRecipe(Settings):
     """A generator to ask."""
 
     spec: str
-    """template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@http://host:port/v1, or a preset."""
+    """embedded, template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@http://host:port/v1, or a preset."""
     name: str | None = None
     """What its explanations are called in the workspace; None: a name made from the spec."""
     settings: GenerationSettings = GenerationSettings()

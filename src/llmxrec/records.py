@@ -84,6 +84,7 @@ class Prompt:
 
     `key` names the prompt within its run. `dropped` counts the oldest history items left out because the
     model could not have read them all; `instruction` is what is left. `seed` makes sampling repeatable row by row.
+    `max_words` is the length that an explanation is asked to keep.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Prompt:
     messages: tuple[Message, ...]
     dropped: int = 0
     seed: int = 0
+    max_words: int = 75
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ def explain(
     generator: Annotated[
         str,
         typer.Option(
-            help="template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@URL, gpt-4, gpt-3.5, llama-2, chatglm."
+            help="embedded, template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@URL, gpt-4, gpt-3.5, llama-2..."
         ),
-    ] = "template",
+    ] = "embedded",
     users: Annotated[int | None, typer.Option(min=1, help="Only the first N users.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Recommendations explained to each user, the best first.")] = 1,
     template: Annotated[str, typer.Option(help="default, paper or FILE.txt.")] = "default",
@@ -36,7 +36,9 @@ def explain(
     reasoning: Annotated[bool, typer.Option(help="Chain of thought in the prompt.")] = True,
     max_words: Annotated[int, typer.Option(min=1, help="Words asked for, at most.")] = 75,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens an answer may have.")] = 200,
-    temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest word each time.")] = 0.0,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="0: the likeliest word each time; above, words are drawn.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     context_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens a prompt may have.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts at a time (hf:).")] = 16,

@@ -57,7 +57,7 @@ def demo(
     write_summary(place)
     dataset = Dataset.load(place.dataset)
     titles = dict(dataset.items.select("item_id", "title").iter_rows())
-    table = stored_explanations(place, "ease", "template")
+    table = stored_explanations(place, "ease", "embedded")
     for row in table.gather_every(table.height // 3).head(3).iter_rows(named=True):
         say(f"\n{titles[row['item_id']]}, for {row['user_id']}:\n  {row['text']}")
     say("")
@@ -69,7 +69,7 @@ DEMO = {
     "name": "demo",
     "dataset": {"kind": "demo"},
     "recommenders": [{"name": "popularity"}, {"name": "ease"}, {"name": "bpr"}],
-    "generators": [{"spec": "template"}],
+    "generators": [{"spec": "embedded"}],
     "explain": {"recommenders": ["ease"]},
 }
 """The demo as a recipe."""

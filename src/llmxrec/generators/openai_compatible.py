@@ -111,11 +111,11 @@ class OpenAICompatibleGenerator:
         )
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
-        drawn = self.settings.temperature > 0
+        drawn = bool(self.settings.temperature)
         request: dict[str, Any] = {
             "model": self._model,
             "messages": [{"role": message.role, "content": speakable(message.content)} for message in prompt.messages],
-            "temperature": self.settings.temperature,
+            "temperature": self.settings.temperature or 0.0,
             self._limit: self.settings.max_tokens,
         }
         if drawn and self.settings.top_p < 1:

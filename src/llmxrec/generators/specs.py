@@ -1,5 +1,7 @@
 """A generator by its spec: the one word a user writes to say which model answers.
 
+embedded                        the small model that ships with LLMXRec
+embedded+ADAPTER                the same, with a LoRA adapter from that folder
 template                        fixed sentences, no model
 hf:NAME_OR_PATH                 a model run here with transformers
 hf:NAME_OR_PATH+ADAPTER         the same, with a LoRA adapter from that folder
@@ -27,12 +29,13 @@ from llmxrec.lookup import closest, resolve
 from llmxrec.settings import Settings
 
 GENERATORS = {
+    "embedded": "llmxrec.generators.embedded.generator:EmbeddedGenerator",
     "template": "llmxrec.generators.template:TemplateGenerator",
     "hf": "llmxrec.generators.transformers_local:TransformersGenerator",
     "openai": "llmxrec.generators.openai_compatible:OpenAICompatibleGenerator",
 }
 
-_FORMS = ("template", "hf:NAME_OR_PATH", "openai:MODEL")
+_FORMS = ("embedded", "template", "hf:NAME_OR_PATH", "openai:MODEL")
 
 
 class GenerationSettings(Settings):
@@ -40,8 +43,8 @@ class GenerationSettings(Settings):
 
     max_tokens: int = Field(default=200, ge=1)
     """Tokens an answer may have; a longer one is cut and marked `truncated`."""
-    temperature: float = Field(default=0.0, ge=0)
-    """0 takes the likeliest word every time; above, words are drawn."""
+    temperature: float | None = Field(default=None, ge=0)
+    """0 takes the likeliest word every time; above, words are drawn. None: 0, but for `embedded`, which draws."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Words are drawn from the likeliest that together have this share of the probability."""
     seed: int = Field(default=1, ge=0)
@@ -90,11 +93,13 @@ def make_generator(spec: str, settings: GenerationSettings | None = None) -> Gen
     parts = read_spec(spec)
     make: Any = resolve("generator", parts.kind, GENERATORS)
     generator: Generator
+    adapter = None if parts.adapter is None else Path(parts.adapter)
     if parts.kind == "hf":
-        adapter = None if parts.adapter is None else Path(parts.adapter)
         generator = make(parts.model, settings, adapter=adapter, name=spec)
     elif parts.kind == "openai":
         generator = make(parts.model, settings, server=parts.server, name=spec)
+    elif parts.kind == "embedded":
+        generator = make(settings, adapter=adapter, name=spec)
     else:
         generator = make()
     return generator
@@ -114,9 +119,11 @@ def read_spec(spec: str) -> Spec:
         if parts.kind == "hf" and adapter:
             return replace(parts, adapter=adapter)
         raise InputError("an adapter is a folder, added to a model that runs here", value=spec, cure="hf:NAME+FOLDER")
+    if name == "embedded" and plus and adapter:
+        return Spec("embedded", adapter=adapter)
     kind, colon, model = spec.partition(":")
-    if spec == "template":
-        return Spec("template")
+    if spec in ("embedded", "template"):
+        return Spec(spec)
     if not colon or kind not in ("hf", "openai"):
         raise closest("generator", spec, [*presets(), *_FORMS])
     parts = _hf(model) if kind == "hf" else _openai(model)

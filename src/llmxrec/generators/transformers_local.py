@@ -97,7 +97,7 @@ class TransformersGenerator:
         ids = torch.tensor([[pad] * (longest - len(tokens)) + tokens for _, tokens in batch])
         mask = torch.tensor([[0] * (longest - len(tokens)) + [1] * len(tokens) for _, tokens in batch])
         processors = []
-        if settings.temperature > 0:
+        if settings.temperature:
             seeds = [derive(settings.seed, "sampling", prompt.seed) for prompt, _ in batch]
             processors.append(DrawByRow(seeds, settings.temperature, settings.top_p))
         try:

@@ -42,7 +42,7 @@ def make_prompt(
     def with_dropped(count: int) -> Prompt:
         shown = replace(instruction, history=instruction.history[count:])
         messages = template.render(shown, domain, reasoning=settings.reasoning, max_words=settings.max_words)
-        return Prompt(key, shown, domain, messages, dropped=count, seed=seed)
+        return Prompt(key, shown, domain, messages, count, seed, settings.max_words)
 
     prompt = with_dropped(0)
     if room is None or count_tokens is None or count_tokens(prompt.messages) <= room:

@@ -1,0 +1,94 @@
+"""Anyone's text to words and slots, and what may not come through."""
+
+from __future__ import annotations
+
+import csv
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from tests.worlds import BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
+
+from llmxrec.generators.embedded import slots
+from llmxrec.generators.embedded.delexicalise import Delexicalised, delexicalise
+from llmxrec.generators.embedded.generator import EmbeddedGenerator
+from llmxrec.generators.embedded.realise import realise
+from llmxrec.prompts.released import parse_released
+from llmxrec.records import Instruction, Item, Prompt, User
+
+ANNA = User("anna", {"occupation": "engineer"})
+
+
+def taken(text: str, *history: Item) -> Delexicalised:
+    return delexicalise(text, Instruction("explain", ANNA, history or (HEAT, FARGO, BAMBI), SUSPECTS), MOVIES)
+
+
+def test_titles_labels_and_nouns_become_slots() -> None:
+    found = taken('Since you watched "Heat" and "Fargo," try "Usual Suspects, The", another crime movie.')
+    assert " ".join(found.tokens) == ("since you {verb_past} {h1} and {h2} , try {cand} , another {A} {item} .")
+    assert found.plan.cited == (HEAT, FARGO) and found.plan.labels == ("Crime",) and not found.dropped
+    assert realise(found.tokens, found.plan) == (
+        'Since you watched "Heat" and "Fargo", try "The Usual Suspects", another crime film.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wrong"),
+    [
+        ('It is like "Casablanca".', "a title that was not shown"),
+        ("It stars the great Humphrey Bogart.", "what the world knows"),
+        ("You will love what Bogart does here.", "a name"),
+        ("It came out in 1995.", "a number"),
+        ("As an engineer you will like it.", "the person's profile"),
+        ("It is a drama.", "a label that is not shared"),
+        ('Unlike "Heat", it is a crime film.', "a relation that the plan does not hold"),
+        ("It is the kind you usually pick.", "a relation that the plan does not hold"),
+        ("It is critically acclaimed.", "what the world knows"),
+        ('It is a thriller, like "Heat".', "a relation that the plan does not hold"),
+    ],
+)
+def test_a_sentence_that_says_more_is_left_out_and_counted(sentence: str, wrong: str) -> None:
+    found = taken(f'Like "Heat", "The Usual Suspects" is a crime film. {sentence} Enjoy it!')
+    assert found.dropped == {wrong: 1}
+    assert " ".join(found.tokens) == "like {h1} , {cand} is a {A} {item} . enjoy it !"
+
+
+def test_nothing_of_the_text_but_its_slots_is_of_the_item() -> None:
+    found = taken('"The Usual Suspects" is like "Heat" in being about crime.')
+    assert not {"usual", "suspects", "heat", "crime"} & {*found.tokens}
+
+
+def test_what_we_write_comes_back() -> None:
+    """Texts of the model itself, for plans as they come: all facts are found again, and the text is the same."""
+    draw = random.Random(3)
+    genres = ["Crime", "Drama", "Horror", "Western", "Romance", "Mystery"]
+    films = [Item(str(n), f"Saga {n} of Elm", {"genres": tuple(draw.sample(genres, 2))}) for n in range(40)]
+    prompts = [
+        Prompt(str(n), Instruction("explain", ANNA, tuple(draw.sample(films[:-1], 9)), films[-1]), MOVIES, (), seed=n)
+        for n in range(120)
+    ]
+    by_key = {prompt.key: prompt for prompt in prompts}
+    whole = same = 0
+    for answer in EmbeddedGenerator().generate(prompts):
+        found = delexicalise(answer.text, by_key[answer.key].instruction, MOVIES)
+        assert all(mention.item is not None for mention in found.titles)
+        whole += not found.dropped
+        same += realise(found.tokens, found.plan) == answer.text
+    assert whole >= 96 and same >= 96, (whole, same)
+
+
+def test_the_released_texts(real_release: Path) -> None:
+    """Of GPT-4's texts for ML-100k, those whose candidate and cited titles all become slots: .98."""
+    csv.field_size_limit(sys.maxsize)
+    rows = good = 0
+    file = real_release / "src/gen_exp_4_model/results/BPR-MF/GPT4/ml-100k/results.csv"
+    with file.open(encoding="utf-8", newline="") as opened:
+        for row in csv.DictReader(opened):
+            instruction, domain = parse_released(row["instruction"])
+            found = delexicalise(row["response"], instruction, domain)
+            named = {mention.item.title if mention.item else None for mention in found.titles}
+            rows, good = rows + 1, good + (instruction.candidate.title in named and None not in named)
+            used = {token for token in found.tokens if token in slots.SLOTS} - {*slots.DOMAIN}
+            assert used <= {*slots.uses(found.plan)}
+    assert rows == 943 and good / rows >= 0.95
