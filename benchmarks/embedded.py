@@ -163,14 +163,17 @@ def _words_of_patterns() -> set[str]:
     return set(Writer.load(MODEL).vocabulary)
 
 
-_KNOWN: dict[int, list[str]] = {}
+_KNOWN: dict[str, list[str]] = {}
 
 
 def _catalogue(dataset: Dataset) -> list[str]:
-    if id(dataset) not in _KNOWN:
-        known = {value for item in dataset.item_records for value in labels(item)} - _words_of_patterns()
-        _KNOWN[id(dataset)] = sorted(known - {dataset.domain.item, dataset.domain.items}, key=len, reverse=True)
-    return _KNOWN[id(dataset)]
+    if dataset.domain.name not in _KNOWN:
+        words = _words_of_patterns()
+        known = {value for item in dataset.item_records for value in labels(item)} - words
+        # "one more sports article" tells of sports, not of "more sports".
+        known = {one for one in known if not (one.split()[0] in words and " ".join(one.split()[1:]) in known)}
+        _KNOWN[dataset.domain.name] = sorted(known - {dataset.domain.item, dataset.domain.items}, key=len, reverse=True)
+    return _KNOWN[dataset.domain.name]
 
 
 if __name__ == "__main__":

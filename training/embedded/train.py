@@ -1,8 +1,11 @@
 """Train the embedded model and put it into the package: one command, seeded, within an hour on two cores.
 
-    python training/embedded/train.py [--texts 100000] [--epochs 3] [--seed 1] [--out FOLDER]
+    python training/embedded/train.py [--texts 75000] [--epochs 3] [--seed 1] [--out FOLDER]
+    python training/embedded/train.py --from FOLDER --texts 15000 --epochs 1 --seed 2      after patterns were mended
 
 Reads the patterns beside it and nothing else. Writes config.json, model.safetensors, tokenizer files and card.json.
+With --from it goes on from a model that knows all words of the patterns, in smaller steps: minutes instead of a whole
+training.
 """
 
 from __future__ import annotations
@@ -38,9 +41,10 @@ MOVES = ("cause", "property", "more", "count", "taste", "novelty", "own", "recen
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--texts", type=int, default=100_000)
+    parser.add_argument("--texts", type=int, default=75_000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--from", dest="before", type=Path, help="the model to go on from")
     parser.add_argument("--out", type=Path, default=PACKAGE)
     asked = parser.parse_args()
     start = time.perf_counter()
@@ -48,14 +52,21 @@ def main() -> None:
     texts = [numbered(random_) for _ in range(asked.texts + HELD_OUT)]
     words = sorted({word for _, text in texts for word in text} - {*slots.SLOTS, *slots.SENTENCE_ENDS, ",", ":", ";"})
     vocabulary = [*slots.MARKS, *slots.SLOTS, *slots.SENTENCE_ENDS, ",", ":", ";", *words]
+    if asked.before:
+        known = PreTrainedTokenizerFast.from_pretrained(asked.before)
+        vocabulary = known.convert_ids_to_tokens(list(range(len(known))))
     number = {token: n for n, token in enumerate(vocabulary)}
     rows = [[number[token] for token in [*read, *text, slots.END]] for read, text in texts]
     print(f"{len(rows):,} texts, {len(vocabulary):,} tokens known, {time.perf_counter() - start:.0f} s", flush=True)
     torch.manual_seed(asked.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ids = {"bos_token_id": number[slots.BEGIN], "eos_token_id": number[slots.END], "pad_token_id": number[slots.PAD]}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), **SHAPE, **ids)).to(device)
-    curve = learn(model, rows[HELD_OUT:], rows[:HELD_OUT], asked.epochs, asked.seed)
+    if asked.before:
+        model = LlamaForCausalLM.from_pretrained(asked.before, dtype=torch.float32).to(device)
+    else:
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), **SHAPE, **ids)).to(device)
+    rate = RATE / 4 if asked.before else RATE
+    curve = learn(model, rows[HELD_OUT:], rows[:HELD_OUT], asked.epochs, asked.seed, rate)
     save(model, vocabulary, asked.out)
     card = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -69,6 +80,8 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "held_out_loss": curve,
     }
+    if asked.before:
+        card["before"] = json.loads((asked.before / "card.json").read_text())
     (asked.out / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     print(json.dumps(card), flush=True)
 
@@ -81,12 +94,12 @@ def numbered(random_: random.Random) -> tuple[list[str], list[str]]:
 
 
 def learn(
-    model: LlamaForCausalLM, rows: list[list[int]], held_out: list[list[int]], epochs: int, seed: int
+    model: LlamaForCausalLM, rows: list[list[int]], held_out: list[list[int]], epochs: int, seed: int, rate: float
 ) -> list[float]:
     """AdamW with a warm start and a cosine's fall; returns the loss per token on `held_out` after each epoch."""
     read = slots.READ
     steps = epochs * (len(rows) // BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / WARM) * 0.5 * (1 + np.cos(np.pi * min(1.0, step / steps)))
     )
