@@ -166,3 +166,20 @@ def test_the_search_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = Vectors(np.ones((3, 2), np.float32), np.full((40, 2), 0.1, np.float32), biases)
     assert best_unseen(searched, histories([[], [], []], 40), np.arange(3), 4).tolist() == [[0, 10, 20, 30]] * 3
     assert scored == [(3, 4)]
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=4), st.integers(1, 5))
+def test_sums_of_lines_are_sums_however_many_there_are(lengths: list[int], size: int) -> None:
+    """Small whole numbers, so that sums are exact; eight lines are added at a time, and the rest one by one."""
+    draw = np.random.default_rng(sum(lengths))
+    lines = draw.integers(-9, 9, (12, size)).astype(np.float32)
+    ends = np.cumsum(lengths)
+    items = draw.integers(0, 12, ends[-1]).astype(np.int32)
+    sums, spread = np.empty((len(lengths), size), np.float32), np.full((len(lengths), size + 2), 7, np.float32)
+    columns = draw.permutation(size + 2)[:size]
+    kernels.sum_lines(ends - lengths, ends, items, lines, sums)
+    kernels.sum_lines_into(ends - lengths, ends, items, lines, columns, spread)
+    for row, (length, end) in enumerate(zip(lengths, ends, strict=True)):
+        assert np.array_equal(sums[row], lines[items[end - length : end]].sum(axis=0))
+        assert np.array_equal(spread[row, columns], sums[row])
+        assert (np.delete(spread[row], columns) == 7).all(), "other columns stay as they are"
