@@ -57,7 +57,7 @@ def test_commands_run_and_print_what_is_shown(page: Path, folder: Path, call: Ca
         columns = {"customer": "user_id", "sku": "item_id", "created_at": "time"}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about threads of BLAS
-            exec(library_example("implicit"), {"interactions": pl.read_csv("orders.csv").rename(columns)})  # noqa: S102
+            exec(library_example("implicit"), {"interactions": pl.read_csv("orders.csv").rename(columns)})  # noqa: S102 - ours
     for command, shown in sessions(page):
         words = shlex.split(command)
         if words[0] == "make":

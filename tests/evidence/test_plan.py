@@ -19,7 +19,7 @@ def film(title: str, *genres: str) -> Item:
 
 
 def plan(*history: Item, candidate: Item = SUSPECTS, **more: object) -> Plan:
-    return make_plan(Instruction("explain", ANNA, history, candidate), MOVIES, **more)  # type: ignore[arg-type]
+    return make_plan(Instruction("explain", ANNA, history, candidate), MOVIES, **more)
 
 
 def test_cited_are_those_that_share_the_newest_first() -> None:

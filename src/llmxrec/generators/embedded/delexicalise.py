@@ -132,16 +132,13 @@ def _sentence(
     asked: Instruction,
 ) -> tuple[list[str], str]:
     """The tokens of one sentence, and what is wrong with it."""
-    if any(mention.item is None for mention in mentions):
-        return [], "a title that was not shown"
     names = {item.title: slot for slot, item in zip(slots.CITED, plan.cited, strict=False)}
     names |= {item.title: slot for slot, item in zip(slots.RECENT, plan.recent, strict=False)}
     names[plan.candidate.title] = slots.CANDIDATE
     parts, place = [], start
     for mention in mentions:
-        if mention.start < place:
-            continue
-        assert mention.item is not None  # noqa: S101 - seen above
+        if mention.item is None:
+            return [], "a title that was not shown"
         slot = names.get(mention.item.title)
         if slot is None:
             return [], "more titles than a plan cites"
