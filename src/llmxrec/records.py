@@ -136,3 +136,75 @@ class Explanation:
     output_tokens: int | None = None
     detail: str | None = None
     cost: float | None = None
+
+
+Winner = Literal["first", "second", "tie"]
+"""Which of two explanations is better, by the place in which they were shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Explanations of one recommendation, to be compared with each other.
+
+    `asked` is what their generators were asked, in words; `instruction` and `domain` the same as records, None where
+    the words are all that is known. `texts` has two explanations or more.
+    """
+
+    key: str
+    asked: str
+    texts: tuple[str, ...]
+    instruction: Instruction | None = None
+    domain: Domain | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a judge says of two texts of the case `key`, shown in this order: `first` and `second` are places in `texts`.
+
+    `winner` is None where the answer was unreadable (`status` says how it ended, `raw` what it said). `probability` is
+    how likely the judge holds it that `first` is the better one, from 0 to 1; None where it does not say.
+    """
+
+    key: str
+    first: int
+    second: int
+    winner: Winner | None
+    probability: float | None = None
+    status: Status = "ok"
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two explanations of one recommendation and which is better: what a judge learns from and is measured on.
+
+    `generators` made the first and the second; empty where that is not known. Pairs of one `group` are about one
+    recommendation, so they are never split between learning and measuring. Each stands in the order it was labelled in.
+    """
+
+    case: Case
+    winner: Winner
+    group: str
+    generators: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A comparison of two explanations, made by a judge, or by a person (`judge` is then `people`, `rater` who).
+
+    `first` and `second` are generators, in the order their texts were shown; `order_free` where no order was. The rest
+    as in Ruling.
+    """
+
+    recommender: str
+    judge: str
+    user_id: str
+    item_id: str
+    first: str
+    second: str
+    winner: Winner | None
+    probability: float | None = None
+    status: Status = "ok"
+    raw: str = ""
+    order_free: bool = False
+    rater: str = ""

@@ -47,6 +47,12 @@ class Workspace:
     def explanations(self, recommender: str, generator: str) -> Path:
         return self.path / "explanations" / safe_name(recommender) / f"{safe_name(generator)}.jsonl"
 
+    def verdicts(self, recommender: str, judge: str) -> Path:
+        return self.path / "verdicts" / safe_name(recommender) / f"{safe_name(judge)}.jsonl"
+
+    def table(self, name: str) -> Path:
+        return self.path / "tables" / f"{safe_name(name)}.csv"
+
     def recommenders(self) -> list[str]:
         """The recommenders whose recommendations lie here, by name."""
         return sorted(file.stem for file in self.path.glob("recommendations/*.parquet"))
@@ -54,6 +60,10 @@ class Workspace:
     def generators(self, recommender: str) -> list[str]:
         """The names under which explanations of `recommender` lie here."""
         return sorted(file.stem for file in self.path.glob(f"explanations/{safe_name(recommender)}/*.jsonl"))
+
+    def judges(self, recommender: str) -> list[str]:
+        """The names under which verdicts on explanations of `recommender` lie here."""
+        return sorted(file.stem for file in self.path.glob(f"verdicts/{safe_name(recommender)}/*.jsonl"))
 
     def read_manifest(self) -> dict[str, Any]:
         """What `note` wrote; empty where there is no manifest. Raises InputError for one that is not TOML."""

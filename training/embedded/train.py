@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,8 @@ SHAPE = {
 }
 BATCH, RATE, WARM = 64, 2e-3, 300
 HELD_OUT = 2_000
+WORDS = Path(__file__).parent / "words.txt"
+ES = re.compile("(?:s|sh|ch|x|z)$")
 MOVES = ("cause", "property", "more", "count", "taste", "novelty", "own", "recent", "bare", "profile", "close", "plain")
 
 
@@ -50,11 +54,14 @@ def main() -> None:
     start = time.perf_counter()
     random_ = random.Random(asked.seed)
     texts = [numbered(random_) for _ in range(asked.texts + HELD_OUT)]
-    words = sorted({word for _, text in texts for word in text} - {*slots.SLOTS, *slots.SENTENCE_ENDS, ",", ":", ";"})
-    vocabulary = [*slots.MARKS, *slots.SLOTS, *slots.SENTENCE_ENDS, ",", ":", ";", *words]
+    signs = [*slots.MARKS, *slots.SLOTS, *slots.SENTENCE_ENDS, ",", ":", ";"]
+    words = sorted({word for _, text in texts for word in text} - {*signs})
+    written = len(signs) + len(words)
+    vocabulary = [*signs, *words, *sorted({*more_words()} - {*words})]
     if asked.before:
         known = PreTrainedTokenizerFast.from_pretrained(asked.before)
         vocabulary = known.convert_ids_to_tokens(list(range(len(known))))
+        written = LlamaConfig.from_pretrained(asked.before).written
     number = {token: n for n, token in enumerate(vocabulary)}
     rows = [[number[token] for token in [*read, *text, slots.END]] for read, text in texts]
     print(f"{len(rows):,} texts, {len(vocabulary):,} tokens known, {time.perf_counter() - start:.0f} s", flush=True)
@@ -64,13 +71,14 @@ def main() -> None:
     if asked.before:
         model = LlamaForCausalLM.from_pretrained(asked.before, dtype=torch.float32).to(device)
     else:
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), **SHAPE, **ids)).to(device)
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), written=written, **SHAPE, **ids)).to(device)
     rate = RATE / 4 if asked.before else RATE
     curve = learn(model, rows[HELD_OUT:], rows[:HELD_OUT], asked.epochs, asked.seed, rate)
     save(model, vocabulary, asked.out)
     card = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "vocabulary": len(vocabulary),
+        "written": written,
         "patterns": sum(len(patterns(move)) for move in MOVES),
         "texts": asked.texts,
         "epochs": asked.epochs,
@@ -84,6 +92,22 @@ def main() -> None:
         card["before"] = json.loads((asked.before / "card.json").read_text())
     (asked.out / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     print(json.dumps(card), flush=True)
+
+
+def more_words() -> Iterator[str]:
+    """The words of words.txt, with the forms that a sign behind one stands for."""
+    lines = WORDS.read_text(encoding="utf-8").splitlines()
+    for word in (word for line in lines if not line.startswith("#") for word in line.split()):
+        stem = word.rstrip("+-~")
+        yield stem
+        if word == stem:
+            continue
+        yield f"{stem[:-1]}ies" if re.search("[^aeiou]y$", stem) else stem + ("es" if ES.search(stem) else "s")
+        doubled = stem + stem[-1] if re.fullmatch("[^aeiou]*[aeiou][^aeiouwxy]", stem) else stem
+        if word[-1] in "-~":
+            yield f"{stem[:-1] if re.search('[^eo]e$', stem) else doubled}ing"
+        if word[-1] == "~":
+            yield f"{stem[:-1]}ied" if re.search("[^aeiou]y$", stem) else f"{doubled.removesuffix('e')}ed"
 
 
 def numbered(random_: random.Random) -> tuple[list[str], list[str]]:

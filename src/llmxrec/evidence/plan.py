@@ -138,8 +138,9 @@ def _shared(
     shares = [_bits(facts, {*columns.labels(item), *columns.properties(item)}) for item in ranked]
     wanted = next((bits for bits in shares[:n_causes] if bits), 0)
     best: tuple[float, tuple[Item, ...], int] = (0.0, (), 0)
+    alike = _alike(facts)
     for chosen in _subsets(len(facts)):
-        if wanted and chosen & ~wanted:
+        if (wanted and chosen & ~wanted) or any(pair & chosen == pair for pair in alike):
             continue
         sharing = [item for item, bits in zip(ranked, shares, strict=True) if not chosen & ~bits]
         if sharing:
@@ -152,6 +153,15 @@ def _shared(
     labels = tuple(fact for fact in kept if isinstance(fact, str))
     properties = tuple(fact for fact in kept if not isinstance(fact, str))
     return group, labels, properties[:MOST_PROPERTIES]
+
+
+def _alike(facts: Sequence[Fact]) -> list[int]:
+    """Pairs of labels of which one has all words of the other: said together, they would say one thing twice."""
+    words = [{*fact.casefold().split()} if isinstance(fact, str) else set() for fact in facts]
+    pairs = combinations(range(len(facts)), 2)
+    return [
+        1 << a | 1 << b for a, b in pairs if words[a] and words[b] and not (words[a] - words[b] and words[b] - words[a])
+    ]
 
 
 def _bits(facts: Sequence[object], had: Collection[object]) -> int:

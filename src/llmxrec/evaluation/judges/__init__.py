@@ -1,0 +1,27 @@
+"""Judges by spec: the one word a user writes to say who compares.
+
+text                    trained from labelled pairs in seconds, on a CPU: what every other judge has to beat
+text:FOLDER             the same, trained and saved before
+pairwise:GENERATOR      the paper's discriminator: a language model that answers 1 or 2 (hf:NAME_OR_PATH, openai:MODEL...)
+reward:FOLDER           one score for each explanation, by a language model with a head (hf:NAME_OR_PATH+FOLDER)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmxrec.evaluation.judges.protocol import Judge
+from llmxrec.lookup import resolve
+
+JUDGES = {
+    "text": "llmxrec.evaluation.judges.text:TextJudge",
+    "pairwise": "llmxrec.evaluation.judges.pairwise:PairwiseJudge",
+    "reward": "llmxrec.evaluation.judges.reward:RewardJudge",
+}
+
+
+def make_judge(spec: str, **settings: Any) -> Judge:
+    """The judge that `spec` stands for, called by that spec. Raises InputError where there is none."""
+    kind, _, model = spec.partition(":")
+    judge: Judge = resolve("judge", kind, JUDGES)(model, name=spec, **settings)
+    return judge
