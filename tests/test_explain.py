@@ -16,10 +16,11 @@ from tests.worlds import small_dataset
 
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError, WorkError
-from llmxrec.explain import Questions, estimate, explain, read_explanations, settle
+from llmxrec.explain import Questions, estimate, explain, read_explanations
 from llmxrec.generators.prices import Price
 from llmxrec.generators.scripted import ScriptedGenerator
 from llmxrec.ledger import read_ledger
+from llmxrec.notes import settle
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.records import Answer, Prompt
 from llmxrec.settings import check

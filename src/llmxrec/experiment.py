@@ -23,9 +23,10 @@ from llmxrec.datasets.dataset import Dataset, Histories, ReadReport
 from llmxrec.datasets.domains import load_domain
 from llmxrec.datasets.split import leave_one_out
 from llmxrec.errors import InputError
-from llmxrec.explain import Outcome, Questions, explain, refuse_to_mix
+from llmxrec.explain import Outcome, Questions, explain
 from llmxrec.generators.specs import GenerationSettings, make_generator
 from llmxrec.lookup import closest
+from llmxrec.notes import refuse_to_mix
 from llmxrec.progress import progress
 from llmxrec.prompts.instructions import PromptSettings, check_shown
 from llmxrec.prompts.template import load_template

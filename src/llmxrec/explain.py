@@ -7,9 +7,8 @@ where it stopped and asks only for what is missing.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -17,20 +16,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
-import tomli_w
 
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError, WorkError
 from llmxrec.generators.prices import Price, cost
 from llmxrec.generators.protocol import Generator
 from llmxrec.ledger import Ledger, Record, read_ledger
+from llmxrec.notes import settle
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.prompt import TooLong, make_prompt
 from llmxrec.prompts.template import Template, load_template
 from llmxrec.records import Answer, Explanation, Prompt
 from llmxrec.seeds import derive
-from llmxrec.workspace import atomic, plain
 
 _PROBED = 10
 """Prompts looked at before anything is asked. If no model could read any of them, it is not the rows' fault."""
@@ -334,40 +332,6 @@ def read_explanations(file: Path, recommendations: pl.DataFrame) -> pl.DataFrame
     table = _read_table(file).unique(["user_id", "item_id"], keep="last", maintain_order=True)
     order = recommendations.select("user_id", "item_id", "rank")
     return order.join(table.drop("rank"), on=["user_id", "item_id"], maintain_order="left").select(*SCHEMA)
-
-
-def settle(file: Path, settings: Mapping[str, Any]) -> None:
-    """Note beside the ledger `file` how its answers are made. Raises InputError as `refuse_to_mix` does."""
-    refuse_to_mix(file, settings)
-    with atomic(file.with_suffix(".toml")) as draft:
-        draft.write_text(tomli_w.dumps(plain(settings)), encoding="utf-8")
-
-
-def refuse_to_mix(
-    file: Path,
-    settings: Mapping[str, Any],
-    *,
-    only: Collection[str] | None = None,
-    cure: str = "keep both with --name OTHER (in a recipe: name), or delete the file to start over",
-) -> None:
-    """Raises InputError where the ledger `file` holds answers made otherwise, naming the first setting that differs.
-
-    `only`: the settings that are compared; None: all.
-    """
-    notes = file.with_suffix(".toml")
-    wanted = plain(settings)
-    if notes.exists() and file.exists() and file.stat().st_size:
-        try:
-            before = tomllib.loads(notes.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None
-        for key in only or [*wanted, *before]:
-            if before.get(key) != wanted.get(key):
-                raise InputError(
-                    f"{file.name} holds answers made with {key} = {before.get(key)!r}",
-                    value=wanted.get(key),
-                    cure=cure,
-                )
 
 
 def _probe(questions: Questions) -> None:

@@ -159,7 +159,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a judge says of two texts of the case `key`, shown in this order: `first` and `second` are places in `texts`.
+    """What a judge says of two texts of the case `key`, shown in this order: `first` and `second` are places in them.
 
     `winner` is None where the answer was unreadable (`status` says how it ended, `raw` what it said). `probability` is
     how likely the judge holds it that `first` is the better one, from 0 to 1; None where it does not say.

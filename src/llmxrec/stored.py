@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from llmxrec.errors import InputError
-from llmxrec.explain import read_explanations, refuse_to_mix
+from llmxrec.explain import read_explanations
+from llmxrec.notes import refuse_to_mix
 from llmxrec.workspace import Workspace
 
 _COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32}

@@ -86,6 +86,13 @@ def test_codes_that_lengthen_another_value_are_left_out() -> None:
     assert found.labels == ("news",)
 
 
+def test_labels_that_say_one_thing_are_not_said_together() -> None:
+    one, two = film("Chess", "Strategy", "Turn-Based Strategy"), film("Go", "Turn-Based Strategy", "Strategy")
+    found = plan(one, candidate=two)
+    assert len(found.labels) == 1 and found.own is None and found.novel is None
+    assert plan(one, film("Ludo", "Strategy"), candidate=two).labels == ("Strategy",)
+
+
 def test_of_one_title_only_the_newest_is_cited_and_never_the_candidates() -> None:
     old, new = replace(HEAT, item_id="old"), replace(HEAT, item_id="new")
     assert plan(old, new).cited == (new,)

@@ -57,7 +57,8 @@ def explain(
 ) -> None:
     """Stage 2: have a generator explain the recommendations. Stopped at any moment, it goes on where it was."""
     from llmxrec import experiment
-    from llmxrec.explain import estimate, refuse_to_mix
+    from llmxrec.explain import estimate
+    from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.recipe import GeneratorRecipe, price_for
     from llmxrec.settings import check

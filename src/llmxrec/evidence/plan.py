@@ -99,7 +99,7 @@ def make_plan(
     mine = columns.labels(candidate)
     (top, times), (_, next_best) = [*often.most_common(2), ("", 0), ("", 0)][:2]
     habit = len(known) >= _SOME and 2 * times >= len(known) and times > next_best
-    others = [label for label in mine if label not in labels]
+    others = [label for label in mine if not any(_alike(label, one) for one in labels)]
     novel = next((label for label in others if label not in often), None) if len(known) >= _FEW else None
     recent = _within(room, [item for item in ranked if item not in cited], MOST_RECENT)
     return Plan(
@@ -138,7 +138,7 @@ def _shared(
     shares = [_bits(facts, {*columns.labels(item), *columns.properties(item)}) for item in ranked]
     wanted = next((bits for bits in shares[:n_causes] if bits), 0)
     best: tuple[float, tuple[Item, ...], int] = (0.0, (), 0)
-    alike = _alike(facts)
+    alike = [1 << a | 1 << b for a, b in combinations(range(len(facts)), 2) if _alike(facts[a], facts[b])]
     for chosen in _subsets(len(facts)):
         if (wanted and chosen & ~wanted) or any(pair & chosen == pair for pair in alike):
             continue
@@ -155,13 +155,12 @@ def _shared(
     return group, labels, properties[:MOST_PROPERTIES]
 
 
-def _alike(facts: Sequence[Fact]) -> list[int]:
-    """Pairs of labels of which one has all words of the other: said together, they would say one thing twice."""
-    words = [{*fact.casefold().split()} if isinstance(fact, str) else set() for fact in facts]
-    pairs = combinations(range(len(facts)), 2)
-    return [
-        1 << a | 1 << b for a, b in pairs if words[a] and words[b] and not (words[a] - words[b] and words[b] - words[a])
-    ]
+def _alike(one: Fact, other: Fact) -> bool:
+    """Whether two labels say one thing: "strategy" and "turn-based strategy"."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    mine, others = {*one.casefold().split()}, {*other.casefold().split()}
+    return mine <= others or others <= mine
 
 
 def _bits(facts: Sequence[object], had: Collection[object]) -> int:

@@ -72,10 +72,16 @@ def test_any_catalogue_will_do() -> None:
     assert '"Doom"' in why(candidate=Item("3", "Doom", {}), domain=load_domain("games"))
 
 
-def test_it_predicts_nothing_yet() -> None:
+def test_untuned_it_predicts_nothing() -> None:
     prompt = Prompt("k", Instruction("predict", ANNA, (HEAT,), SUSPECTS, ("age",)), MOVIES, ())
     (answer,) = GENERATOR.generate([prompt])
-    assert (answer.status, answer.text) == ("empty", "")
+    assert (answer.status, answer.text) == ("empty", "") and "not tuned to predict age" in str(answer.detail)
+
+
+def test_no_more_words_than_tokens_allowed() -> None:
+    brief = EmbeddedGenerator(GenerationSettings(max_tokens=12))
+    prompts = [Prompt("k", Instruction("explain", ANNA, (HEAT,), SUSPECTS), MOVIES, (), seed=s) for s in range(20)]
+    assert all(len(answer.text.split()) <= 12 for answer in brief.generate(prompts))
 
 
 def test_what_the_model_did_not_end_is_cut_and_what_breaks_a_rule_is_replaced() -> None:

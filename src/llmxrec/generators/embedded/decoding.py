@@ -6,24 +6,24 @@ it needs no torch, starts at once, and is several times faster on a CPU than a g
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from llmxrec.errors import InputError
 from llmxrec.evidence.plan import Plan
 from llmxrec.generators.embedded import slots
 from llmxrec.generators.embedded.realise import surface
+from llmxrec.generators.embedded.weights import Floats, Weights, load_weights
 
-Floats: TypeAlias = npt.NDArray[np.float32]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 LONGEST = 96
 """Tokens of a text, at most; those it learned from have 62."""
+MOST_READ = 64
+"""Tokens read before anything is written or chosen, at most."""
 _ROOM_FOR_ONE = 16
 """Words of the sentences' own that one more may take; its titles come on top."""
 _SURE = 0.7
@@ -34,13 +34,10 @@ _STILL_FULL = 0.8
 
 
 class Writer:
-    """The weights of a Llama model with one key and value head, and its vocabulary.
+    """A Llama model with one key and value head and tied embeddings, as `load_weights` gives it."""
 
-    `weights` are named as transformers names them (`LlamaForCausalLM`, tied embeddings), float32.
-    """
-
-    def __init__(self, config: Mapping[str, Any], weights: Mapping[str, Floats], vocabulary: Sequence[str]) -> None:
-        self.vocabulary = tuple(vocabulary)
+    def __init__(self, model: Weights) -> None:
+        self.vocabulary, weights, config = model.vocabulary, model.arrays, model.config
         self._heads, self._size = int(config["num_attention_heads"]), int(config["hidden_size"])
         self._wide = self._size // self._heads
         self._epsilon = np.float32(config["rms_norm_eps"])
@@ -61,28 +58,21 @@ class Writer:
                     _ordered(part("mlp.down_proj")),
                 )
             )
-        self._out = _ordered(self._embedding * self._norm)
-        length = slots.READ + LONGEST
+        self._out = _ordered(self._embedding[: model.written] * self._norm)
+        length = MOST_READ + LONGEST
         theta = float(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
         frequencies = theta ** -(np.arange(0, self._wide, 2) / self._wide)
         angles = np.outer(np.arange(length), frequencies)
         self._turns = np.tile(np.cos(angles), 2).astype(np.float32), np.tile(np.sin(angles), 2).astype(np.float32)
-        self._rules = _Rules(self.vocabulary)
+        self._rules = _Rules(self.vocabulary[: model.written])
 
     @classmethod
     def load(cls, folder: Path, adapter: Path | None = None) -> Writer:
         """From a folder as transformers writes it, with the LoRA `adapter` that PEFT wrote to another.
 
-        Nothing but numbers and words is read. Raises InputError where the adapter is none, or of another model.
+        Raises InputError where the adapter is none, or of another model.
         """
-        from safetensors.numpy import load_file
-
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        known = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-        weights = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
-        if adapter is not None:
-            _add(weights, adapter)
-        return cls(config, weights, sorted(known, key=lambda token: int(known[token])))
+        return cls(load_weights(folder, adapter))
 
     def write(
         self,
@@ -130,11 +120,33 @@ class Writer:
         return [[self.vocabulary[token] for token in line.tokens] for line in lines]
 
     def scores(self, tokens: npt.NDArray[np.int64], cache: Floats, place: int) -> Floats:
-        """The scores of what follows `tokens` (rows, n), which stand from `place` on: (rows, vocabulary).
+        """The scores of what follows `tokens` (rows, n), which stand from `place` on: (rows, words it may write).
 
         `cache`: (layers, 2, rows, positions, width) holds the keys and values before `place`, and is given those of
         `tokens`.
         """
+        scores: Floats = self._normed(self._states(tokens, cache, place)[:, -1]) @ self._out
+        return scores
+
+    def choose(
+        self, reads: npt.NDArray[np.int64], asks: int, answers: Sequence[npt.NDArray[np.int64]]
+    ) -> list[npt.NDArray[np.float64]]:
+        """How likely each of `answers` is, for each of the last `asks` tokens of `reads` (rows, n), n at most MOST_READ.
+
+        `answers` has the tokens to choose from, for each ask. Returns (rows, answers) for each ask; each row sums to 1.
+        """
+        rows, n = reads.shape
+        cache = np.zeros((len(self._layers), 2, rows, n, self._wide), np.float32)
+        states = self._states(reads, cache, 0)[:, n - asks :]
+        out = []
+        for ask, tokens in enumerate(answers):
+            shares = (self._normed(states[:, ask]) @ (self._embedding[tokens] * self._norm).T).astype(np.float64)
+            _softmax(shares)
+            out.append(shares)
+        return out
+
+    def _states(self, tokens: npt.NDArray[np.int64], cache: Floats, place: int) -> Floats:
+        """The last layer's states at `tokens`: (rows, n, size)."""
         rows, n = tokens.shape
         cos, sin = (turn[place : place + n, None] for turn in self._turns)
         later = np.triu(np.ones((n, n), np.bool_), 1) if n > 1 else None
@@ -157,39 +169,13 @@ class Writer:
             inner = self._normed(x) @ gate_up
             gate, up = inner[:, : len(down)], inner[:, len(down) :]
             x = x + (gate / (1 + np.exp(-gate)) * up) @ down
-        last = x.reshape(rows, n, self._size)[:, -1]
-        scores: Floats = self._normed(last) @ self._out
-        return scores
+        return x.reshape(rows, n, self._size)
 
     def _normed(self, x: Floats) -> Floats:
         """Root mean square norm, without its scale."""
         mean = np.einsum("rs,rs->r", x, x)[:, None] / np.float32(self._size)
         normed: Floats = x / np.sqrt(mean + self._epsilon)
         return normed
-
-
-def _add(weights: dict[str, Floats], adapter: Path) -> None:
-    """Add to the weights what a LoRA adapter learned: alpha / r times B A (Hu et al., 2022, section 4.1)."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        parts = load_file(adapter / "adapter_model.safetensors")
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        said = f"a LoRA adapter is a folder with adapter_config.json and adapter_model.safetensors: {error}"
-        raise InputError(said, value=str(adapter), cure="give one that PEFT saved") from None
-    scale = np.float32(alpha / (rank**0.5 if config.get("use_rslora") else rank))
-    for name, first in parts.items():
-        if name.endswith(".lora_B.weight"):
-            continue
-        target = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
-        second = parts.get(name.replace(".lora_A.weight", ".lora_B.weight")) if ".lora_A." in name else None
-        if second is None or target not in weights or weights[target].shape != (len(second), first.shape[1]):
-            rule = "an adapter of the embedded model is LoRA on its linear layers"
-            raise InputError(rule, value=name, cure="tune it on the model in the package", file=adapter)
-        weights[target] = weights[target] + scale * (second.astype(np.float32) @ first.astype(np.float32))
 
 
 def _ordered(matrix: Floats) -> Floats:

@@ -1,7 +1,11 @@
-"""The generator `embedded`: no key, no download, no GPU; what it says is true of the plan."""
+"""The generator `embedded`: no key, no download, no GPU; what it says is true of the plan.
+
+It makes as many words as it is allowed tokens: to it, a word is one.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -12,6 +16,7 @@ import numpy as np
 
 from llmxrec.evidence.plan import Plan, make_plan
 from llmxrec.generators.embedded import slots
+from llmxrec.generators.embedded.attributes import Answers, known_answers, read_items
 from llmxrec.generators.embedded.decoding import LONGEST, Writer
 from llmxrec.generators.embedded.realise import realise, sentences
 from llmxrec.generators.specs import GenerationSettings
@@ -60,13 +65,41 @@ class EmbeddedGenerator:
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Answer]:
         source = iter(prompts)
         while batch := list(islice(source, _AT_ONCE)):
-            asked = [prompt for prompt in batch if prompt.instruction.task == "explain"]
-            for prompt in batch:
-                if prompt.instruction.task != "explain":
-                    detail = "the embedded model predicts no attributes"
-                    yield Answer(prompt.key, "", "empty", detail=detail)
-            if asked:
-                yield from self._answers(asked)
+            if explained := [prompt for prompt in batch if prompt.instruction.task == "explain"]:
+                yield from self._answers(explained)
+            yield from self._predictions([prompt for prompt in batch if prompt.instruction.task == "predict"])
+
+    def _predictions(self, batch: Sequence[Prompt]) -> Iterator[Answer]:
+        """The likeliest of the answers that the adapter knows, as the JSON object that prompts ask for.
+
+        Prompts that read alike long are answered together.
+        """
+        together: dict[tuple[int, tuple[str, ...]], list[tuple[Prompt, list[int]]]] = {}
+        for prompt in batch:
+            targets = prompt.instruction.targets
+            unknown = [target for target in targets if target not in self._known]
+            if unknown:
+                detail = f"not tuned to predict {', '.join(unknown)}: use embedded+ADAPTER, tuned on attributes"
+                yield Answer(prompt.key, "", "empty", detail=detail)
+                continue
+            read = read_items(prompt.instruction, self._numbers)
+            together.setdefault((len(read), targets), []).append((prompt, read))
+        for (_, targets), rows in together.items():
+            asked = [self._known[target] for target in targets]
+            reads = np.array([read + [one.ask for one in asked] for _, read in rows])
+            shares = self.writer.choose(reads, len(asked), [one.tokens for one in asked])
+            best = [[one.values[n] for n in share.argmax(1)] for one, share in zip(asked, shares, strict=True)]
+            for (prompt, read), *said in zip(rows, *best, strict=True):
+                text = json.dumps(dict(zip(targets, said, strict=True)), ensure_ascii=False)
+                yield Answer(prompt.key, text, input_tokens=len(read) + len(asked), output_tokens=len(asked))
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {token: number for number, token in enumerate(self.writer.vocabulary)}
+
+    @cached_property
+    def _known(self) -> dict[str, Answers]:
+        return known_answers(self.writer.vocabulary)
 
     def _answers(self, batch: Sequence[Prompt]) -> Iterator[Answer]:
         plans = [make_plan(prompt.instruction, prompt.domain) for prompt in batch]
@@ -75,19 +108,20 @@ class EmbeddedGenerator:
             seed = derive(self.settings.seed, "embedded", prompt.seed)
             wanted.append(random.Random(seed).choices(*_LENGTHS)[0])
             draws[row] = np.random.Generator(np.random.PCG64(seed)).random(LONGEST)
+        most = [min(prompt.max_words, self.settings.max_tokens) for prompt in batch]
         temperature, top_p = self.settings.temperature, self.settings.top_p
         if temperature is None:
             temperature, top_p = _TEMPERATURE, min(top_p, _TOP_P)
         texts = self.writer.write(
             plans,
             wanted,
-            [prompt.max_words for prompt in batch],
+            most,
             draws,
             temperature=temperature,
             top_p=top_p,
         )
-        for prompt, plan, tokens in zip(batch, plans, texts, strict=True):
-            said = finished(tokens, plan, prompt.max_words)
+        for prompt, plan, tokens, words in zip(batch, plans, texts, most, strict=True):
+            said = finished(tokens, plan, words)
             yield Answer(prompt.key, realise(said, plan), input_tokens=slots.READ, output_tokens=len(said))
 
 

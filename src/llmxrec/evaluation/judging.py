@@ -1,0 +1,159 @@
+"""The paper's first evaluation as a stage: explanations of several generators x judge -> verdicts, through a ledger.
+
+Every verdict is on disk before more is asked for, so a run can be killed at any moment: the same command goes on where
+it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from llmxrec.errors import WorkError
+from llmxrec.evaluation.judges.protocol import Judge
+from llmxrec.ledger import Ledger, read_ledger
+from llmxrec.notes import settle
+from llmxrec.progress import Advance, quiet
+from llmxrec.prompts.instructions import Instructions
+from llmxrec.prompts.template import Template
+from llmxrec.records import Case, Domain, Message, Ruling, Verdict
+
+
+class Contest(NamedTuple):
+    """Explanations of one recommendation, with the generators that wrote them in the order of the case's texts."""
+
+    case: Case
+    user_id: str
+    item_id: str
+    generators: tuple[str, ...]
+
+
+def contests(
+    explanations: Mapping[str, pl.DataFrame],
+    instructions: Instructions,
+    template: Template,
+    domain: Domain,
+    *,
+    words: Mapping[tuple[str, str], str] | None = None,
+) -> Iterator[Contest]:
+    """What can be compared of the explanations of each generator (`explain.SCHEMA`): rows that two or more answered.
+
+    Only what is `ok` is compared: unreadable is unmeasured. `words` has what was asked, by user and item, where it is
+    known as it was; else it is written anew with `template`.
+    """
+    texts: dict[tuple[str, str], dict[str, str]] = {}
+    for generator, table in explanations.items():
+        shown = table.filter((pl.col("status") == "ok") & (pl.col("text").str.strip_chars() != ""))
+        for user_id, item_id, text in shown.select("user_id", "item_id", "text").iter_rows():
+            texts.setdefault((user_id, item_id), {})[generator] = text
+    for (user_id, item_id), by_generator in texts.items():
+        if len(by_generator) < 2:
+            continue
+        instruction = instructions.make("explain", user_id, item_id)
+        asked = (words or {}).get((user_id, item_id)) or _words(template.render(instruction, domain))
+        case = Case("", asked, tuple(by_generator.values()), instruction, domain)
+        generators = tuple(by_generator)
+        yield Contest(replace(case, key=_digest(user_id, item_id, generators, case)), user_id, item_id, generators)
+
+
+@dataclass
+class Judged:
+    """What a run did: `rows` recommendations compared, of which `known` were before; verdicts of this run by status."""
+
+    rows: int = 0
+    known: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def lines(self) -> list[str]:
+        """The outcome for people."""
+        counts = ", ".join(f"{count:,} {status}" for status, count in self.asked.most_common()) or "nothing to ask"
+        known = f" ({self.known:,} were judged before)" if self.known else ""
+        return [f"{self.rows:,} recommendations compared{known}: {counts}"]
+
+
+def judge_contests(
+    compared: Iterable[Contest],
+    judge: Judge,
+    recommender: str,
+    file: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    advance: Advance = quiet,
+) -> Judged:
+    """Have `judge` compare what `file` does not hold yet, and append each verdict to it as it comes.
+
+    A recommendation counts as judged when all its comparisons are there and none has failed; else all of them are asked
+    again. `settings` is what decides the verdicts, noted beside the ledger; verdicts made otherwise are refused.
+    """
+    outcome = Judged()
+    waiting: dict[str, Contest] = {}
+    left: Counter[str] = Counter()
+    with Ledger(file) as ledger:
+        if settings is not None:
+            settle(file, settings)
+        done: dict[str, set[tuple[str, str]]] = {}
+        for row in read_ledger(file):
+            if row.get("status") != "failed":
+                done.setdefault(str(row.get("case")), set()).add((str(row.get("first")), str(row.get("second"))))
+
+        def missing() -> Iterator[Case]:
+            for contest in compared:
+                outcome.rows += 1
+                key, asks = contest.case.key, _asks(contest.generators, judge)
+                if len(done.get(key, ())) >= asks:
+                    outcome.known += 1
+                    advance(1)
+                else:
+                    waiting[key], left[key] = contest, asks
+                    yield contest.case
+
+        for ruling in judge.judge(missing()):
+            if ruling.key not in waiting:
+                raise WorkError(f"judge '{judge.name}' ruled on a case that it was not asked about, or too often")
+            verdict = _verdict(waiting[ruling.key], ruling, judge, recommender)
+            ledger.append({**asdict(verdict), "case": ruling.key})
+            outcome.asked[verdict.status] += 1
+            left[ruling.key] -= 1
+            if not left[ruling.key]:
+                del waiting[ruling.key]
+                advance(1)
+    if waiting:
+        raise WorkError(f"judge '{judge.name}' left {len(waiting)} cases without all their rulings")
+    return outcome
+
+
+def _asks(generators: Sequence[str], judge: Judge) -> int:
+    n = len(generators)
+    return n * (n - 1) // (2 if judge.order_free else 1)
+
+
+def _verdict(contest: Contest, ruling: Ruling, judge: Judge, recommender: str) -> Verdict:
+    return Verdict(
+        recommender=recommender,
+        judge=judge.name,
+        user_id=contest.user_id,
+        item_id=contest.item_id,
+        first=contest.generators[ruling.first],
+        second=contest.generators[ruling.second],
+        winner=ruling.winner,
+        probability=ruling.probability,
+        status=ruling.status,
+        raw=ruling.raw,
+        order_free=judge.order_free,
+    )
+
+
+def _words(messages: Sequence[Message]) -> str:
+    """What was asked, without the system's instructions to a generator."""
+    return "\n\n".join(message.content for message in messages if message.role != "system")
+
+
+def _digest(user_id: str, item_id: str, generators: Sequence[str], case: Case) -> str:
+    parts = [user_id, item_id, case.asked, *(f"{g}\x1f{text}" for g, text in zip(generators, case.texts, strict=True))]
+    return hashlib.blake2b("\x1e".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""From records to what a model is tuned on, and the tuning: adapters come out, base weights never change."""

@@ -1,0 +1,153 @@
+"""Judging as a stage: nothing lost, nothing asked twice, only what can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import permutations
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.worlds import small_dataset
+
+from llmxrec.datasets.dataset import Histories
+from llmxrec.errors import InputError, WorkError
+from llmxrec.evaluation.judging import Contest, contests, judge_contests
+from llmxrec.ledger import read_ledger
+from llmxrec.prompts.instructions import Instructions, PromptSettings
+from llmxrec.prompts.template import load_template
+from llmxrec.records import Case, Ruling
+
+
+class Longer:
+    """Prefers the longer text; asked in both orders like a language model. Stops like a killed process after `limit`
+    rulings; says nothing readable of texts with a question mark, and fails at those with "down"."""
+
+    name = "longer"
+    order_free = False
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.ruled: list[str] = []
+
+    def judge(self, cases: Iterable[Case]) -> Iterator[Ruling]:
+        for case in cases:
+            for first, second in permutations(range(len(case.texts)), 2):
+                if self.limit is not None and len(self.ruled) >= self.limit:
+                    raise KeyboardInterrupt
+                self.ruled.append(case.key)
+                both = case.texts[first] + case.texts[second]
+                if "?" in both or "down" in both:
+                    yield Ruling(case.key, first, second, None, status="failed" if "down" in both else "invalid")
+                    continue
+                longer = len(case.texts[first]) > len(case.texts[second])
+                yield Ruling(case.key, first, second, "first" if longer else "second", 0.9 if longer else 0.1)
+
+
+def explanations(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=["user_id", "item_id", "text", "status"], orient="row")
+
+
+BRIEF = explanations(
+    ("anna", "suspects", "Good.", "ok"), ("bob", "fargo", "Fine.", "ok"), ("cleo", "heat", "I cannot.", "refused")
+)
+WORDY = explanations(
+    ("anna", "suspects", "You watched Heat, and so this is for you.", "ok"),
+    ("bob", "fargo", "Is it?", "ok"),
+    ("cleo", "heat", "Since it is there.", "ok"),
+)
+
+
+def compared(brief: pl.DataFrame = BRIEF, wordy: pl.DataFrame = WORDY) -> list[Contest]:
+    dataset = small_dataset()
+    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+    made = Instructions.of(dataset, histories, PromptSettings(), ["anna", "bob", "cleo"])
+    return list(contests({"brief": brief, "wordy": wordy}, made, load_template("paper"), dataset.domain))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "longer.jsonl"
+
+
+def test_what_two_answered_is_compared_with_what_was_asked() -> None:
+    anna, bob = compared()
+    assert (anna.user_id, anna.item_id, anna.generators) == ("anna", "suspects", ("brief", "wordy"))
+    assert anna.case.texts == ("Good.", "You watched Heat, and so this is for you.")
+    assert anna.case.instruction is not None and anna.case.instruction.candidate.title == "The Usual Suspects"
+    assert "Fargo" in anna.case.asked and "The Usual Suspects" in anna.case.asked
+    assert bob.case.key != anna.case.key
+    dataset = small_dataset()
+    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+    made = Instructions.of(dataset, histories, PromptSettings(), ["anna", "bob", "cleo"])
+    words = {("anna", "suspects"): "as it was asked"}
+    both = {"brief": BRIEF, "wordy": WORDY}
+    known = list(contests(both, made, load_template("paper"), dataset.domain, words=words))
+    assert [one.case.asked == "as it was asked" for one in known] == [True, False]
+
+
+def test_every_verdict_is_kept_as_it_was_said(file: Path) -> None:
+    outcome = judge_contests(compared(), Longer(), "bpr", file)
+    rows = list(read_ledger(file))
+    assert [(row["first"], row["second"], row["winner"], row["status"]) for row in rows] == [
+        ("brief", "wordy", "second", "ok"),
+        ("wordy", "brief", "first", "ok"),
+        ("brief", "wordy", None, "invalid"),
+        ("wordy", "brief", None, "invalid"),
+    ]
+    assert {row["judge"] for row in rows} == {"longer"} and not any(row["order_free"] for row in rows)
+    assert outcome.lines() == ["2 recommendations compared: 2 ok, 2 invalid"]
+
+
+@pytest.mark.parametrize("limit", range(4))
+def test_killed_it_goes_on_and_asks_what_is_missing(file: Path, limit: int) -> None:
+    whole = file.with_name("whole.jsonl")
+    judge_contests(compared(), Longer(), "bpr", whole)
+    with pytest.raises(KeyboardInterrupt):
+        judge_contests(compared(), Longer(limit), "bpr", file)
+    assert len(list(read_ledger(file))) == limit
+    judge = Longer()
+    judge_contests(compared(), judge, "bpr", file)
+    assert len(judge.ruled) == (2 if limit >= 2 else 4), "a case is asked whole or not at all"
+    key = ("case", "first", "second", "winner")
+    last = {tuple(row[k] for k in key) for row in read_ledger(file)}
+    assert last == {tuple(row[k] for k in key) for row in read_ledger(whole)}
+    again = Longer()
+    assert judge_contests(compared(), again, "bpr", file).known == 2 and again.ruled == []
+
+
+def test_other_texts_are_another_case_and_what_failed_is_asked_again(file: Path) -> None:
+    judge_contests(compared(), Longer(), "bpr", file)
+    changed = Longer()
+    judge_contests(compared(wordy=WORDY.with_columns(text=pl.lit("Another."))), changed, "bpr", file)
+    assert len(changed.ruled) == 4
+    down = WORDY.with_columns(text=pl.lit("down"))
+    judge_contests(compared(wordy=down), Longer(), "bpr", file)
+    again = Longer()
+    assert judge_contests(compared(wordy=down), again, "bpr", file).asked["failed"] == 4 and len(again.ruled) == 4
+
+
+def test_verdicts_made_otherwise_are_not_mixed_in(file: Path) -> None:
+    judge_contests(compared(), Longer(), "bpr", file, settings={"spec": "longer", "train": "a"})
+    with pytest.raises(InputError, match="train = 'a'"):
+        judge_contests(compared(), Longer(), "bpr", file, settings={"spec": "longer", "train": "b"})
+
+
+class Broken(Longer):
+    def judge(self, cases: Iterable[Case]) -> Iterator[Ruling]:
+        rulings = list(super().judge(cases))
+        yield from rulings[1:]
+
+
+class Twice(Longer):
+    def judge(self, cases: Iterable[Case]) -> Iterator[Ruling]:
+        for ruling in super().judge(cases):
+            yield ruling
+            yield ruling
+
+
+def test_a_judge_that_loses_rulings_or_rules_too_often_is_told(file: Path) -> None:
+    with pytest.raises(WorkError, match="left 1 cases without all"):
+        judge_contests(compared(), Broken(), "bpr", file)
+    with pytest.raises(WorkError, match="too often"):
+        judge_contests(compared(), Twice(), "bpr", file.with_name("twice.jsonl"))
