@@ -7,6 +7,7 @@ writes what the next one reads.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,8 +24,12 @@ from llmxrec.datasets.dataset import Dataset, Histories, ReadReport
 from llmxrec.datasets.domains import load_domain
 from llmxrec.datasets.split import leave_one_out
 from llmxrec.errors import InputError
+from llmxrec.evaluation.gate import Measured
+from llmxrec.evaluation.judges.protocol import Judge, Learner
+from llmxrec.evaluation.judging import Judged, contests, judge_contests
+from llmxrec.evaluation.reading import read_part
 from llmxrec.explain import Outcome, Questions, explain
-from llmxrec.generators.specs import GenerationSettings, make_generator
+from llmxrec.generators.specs import GenerationSettings, make_generator, slug
 from llmxrec.lookup import closest
 from llmxrec.notes import refuse_to_mix
 from llmxrec.progress import progress
@@ -304,6 +309,39 @@ def explain_recommendations(workspace: Workspace, generator: GeneratorRecipe, qu
             settings=answer_settings(generator, questions.settings, questions.seed, known),
             advance=advance,
         )
+
+
+def judge_explanations(
+    workspace: Workspace, recommender: str, judge: Judge, measured: Measured | None, settings: Mapping[str, Any]
+) -> Judged:
+    """The paper's first evaluation: have `judge` compare what explains the recommendations of `recommender`.
+
+    What it was found to be worth (None: nobody measured) lies beside its verdicts. `settings` is what decides these.
+    Raises InputError where no two generators explained the same recommendation.
+    """
+    compared = list(contests(read_part(workspace), recommender))
+    if not compared:
+        raise InputError(
+            f"two generators or more explain a recommendation of '{recommender}', to be compared",
+            value=", ".join(workspace.generators(recommender)) or "none",
+            cure="llmxrec explain, or llmxrec import",
+        )
+    label = slug(judge.name)
+    with progress(f"judging {recommender} with {judge.name}", len(compared)) as advance:
+        outcome = judge_contests(
+            compared, judge, recommender, workspace.verdicts(recommender, label), settings=settings, advance=advance
+        )
+    found = {"measured": False} if measured is None else {"measured": True, **measured.validity.to_json()}
+    with atomic(workspace.validity(recommender, label)) as file:
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return outcome
+
+
+def judge_settings(spec: str, judge: Judge, train: Path | None, seed: int) -> dict[str, Any]:
+    """All that decides what a judge says: itself, and for one that was trained for this, what on."""
+    learned = isinstance(judge, Learner) and train is not None
+    digest = hashlib.blake2b(train.read_bytes(), digest_size=8).hexdigest() if learned and train else None
+    return {"judge": spec, "learned_from": digest, "seed": seed}
 
 
 def _within_limit(generator: GeneratorRecipe) -> GenerationSettings:

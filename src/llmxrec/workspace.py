@@ -50,6 +50,14 @@ class Workspace:
     def verdicts(self, recommender: str, judge: str) -> Path:
         return self.path / "verdicts" / safe_name(recommender) / f"{safe_name(judge)}.jsonl"
 
+    def validity(self, recommender: str, judge: str) -> Path:
+        """What a judge was found to be worth when it gave its verdicts."""
+        return self.verdicts(recommender, judge).with_suffix(".validity.json")
+
+    def prompts(self, recommender: str) -> Path:
+        """What generators were asked, word for word, where it came with explanations made elsewhere."""
+        return self.path / "prompts" / f"{safe_name(recommender)}.parquet"
+
     def table(self, name: str) -> Path:
         return self.path / "tables" / f"{safe_name(name)}.csv"
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
-import polars as pl
 import pytest
-from tests.worlds import small_dataset
+from tests.worlds import BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
 
-from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError, WorkError
 from llmxrec.evaluation.judging import Contest, contests, judge_contests
+from llmxrec.evaluation.material import Answers, Part, Question
 from llmxrec.ledger import read_ledger
-from llmxrec.prompts.instructions import Instructions, PromptSettings
-from llmxrec.prompts.template import load_template
-from llmxrec.records import Case, Ruling
+from llmxrec.records import Case, Explanation, Instruction, Ruling, Status, User
 
 
 class Longer:
@@ -44,25 +42,47 @@ class Longer:
                 yield Ruling(case.key, first, second, "first" if longer else "second", 0.9 if longer else 0.1)
 
 
-def explanations(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=["user_id", "item_id", "text", "status"], orient="row")
+def answers(generator: str, *rows: tuple[str, str, str, Status]) -> Answers:
+    made = [Explanation("bpr", generator, user, item, 1, text, status, "p", 3) for user, item, text, status in rows]
+    return Answers("bpr", generator, made)
 
 
-BRIEF = explanations(
-    ("anna", "suspects", "Good.", "ok"), ("bob", "fargo", "Fine.", "ok"), ("cleo", "heat", "I cannot.", "refused")
+BRIEF = answers(
+    "brief",
+    ("anna", "suspects", "Good.", "ok"),
+    ("bob", "fargo", "Fine.", "ok"),
+    ("cleo", "heat", "I cannot.", "refused"),
+    ("bob", "bambi", "Not recommended.", "ok"),
 )
-WORDY = explanations(
+WORDY = answers(
+    "wordy",
     ("anna", "suspects", "You watched Heat, and so this is for you.", "ok"),
     ("bob", "fargo", "Is it?", "ok"),
     ("cleo", "heat", "Since it is there.", "ok"),
+    ("bob", "bambi", "Not recommended either.", "ok"),
 )
+ROWS = [("anna", SUSPECTS), ("bob", FARGO), ("cleo", HEAT), ("bob", BAMBI)]
 
 
-def compared(brief: pl.DataFrame = BRIEF, wordy: pl.DataFrame = WORDY) -> list[Contest]:
-    dataset = small_dataset()
-    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
-    made = Instructions.of(dataset, histories, PromptSettings(), ["anna", "bob", "cleo"])
-    return list(contests({"brief": brief, "wordy": wordy}, made, load_template("paper"), dataset.domain))
+def part(brief: Answers = BRIEF, wordy: Answers = WORDY, words: str = "") -> Part:
+    asked = {
+        (user, item.item_id): Question(
+            Instruction("explain", User(user), (HEAT,), item), words if item == FARGO else ""
+        )
+        for user, item in ROWS
+    }
+    recommended = {(user, item.item_id): 1 for user, item in ROWS[:3]}
+    other = Answers("ease", "other", WORDY.rows)
+    return Part("world", MOVIES, [], {"bpr": asked}, {"bpr": recommended}, [brief, wordy, other])
+
+
+def compared(brief: Answers = BRIEF, wordy: Answers = WORDY) -> list[Contest]:
+    return list(contests(part(brief, wordy), "bpr"))
+
+
+def saying(text: str) -> Answers:
+    """What `wordy` says, were it this."""
+    return replace(WORDY, rows=[replace(row, text=text) for row in WORDY.rows])
 
 
 @pytest.fixture
@@ -74,16 +94,12 @@ def test_what_two_answered_is_compared_with_what_was_asked() -> None:
     anna, bob = compared()
     assert (anna.user_id, anna.item_id, anna.generators) == ("anna", "suspects", ("brief", "wordy"))
     assert anna.case.texts == ("Good.", "You watched Heat, and so this is for you.")
-    assert anna.case.instruction is not None and anna.case.instruction.candidate.title == "The Usual Suspects"
-    assert "Fargo" in anna.case.asked and "The Usual Suspects" in anna.case.asked
+    assert anna.case.instruction is not None and anna.case.instruction.candidate == SUSPECTS
+    assert "Heat" in anna.case.asked and "The Usual Suspects" in anna.case.asked
     assert bob.case.key != anna.case.key
-    dataset = small_dataset()
-    histories = Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
-    made = Instructions.of(dataset, histories, PromptSettings(), ["anna", "bob", "cleo"])
-    words = {("anna", "suspects"): "as it was asked"}
-    both = {"brief": BRIEF, "wordy": WORDY}
-    known = list(contests(both, made, load_template("paper"), dataset.domain, words=words))
-    assert [one.case.asked == "as it was asked" for one in known] == [True, False]
+    told = list(contests(part(words="as it was asked"), "bpr"))
+    assert [one.case.asked == "as it was asked" for one in told] == [False, True]
+    assert list(contests(part(), "ease")) == [], "one generator is compared with nobody"
 
 
 def test_every_verdict_is_kept_as_it_was_said(file: Path) -> None:
@@ -119,9 +135,9 @@ def test_killed_it_goes_on_and_asks_what_is_missing(file: Path, limit: int) -> N
 def test_other_texts_are_another_case_and_what_failed_is_asked_again(file: Path) -> None:
     judge_contests(compared(), Longer(), "bpr", file)
     changed = Longer()
-    judge_contests(compared(wordy=WORDY.with_columns(text=pl.lit("Another."))), changed, "bpr", file)
+    judge_contests(compared(wordy=saying("Another.")), changed, "bpr", file)
     assert len(changed.ruled) == 4
-    down = WORDY.with_columns(text=pl.lit("down"))
+    down = saying("down")
     judge_contests(compared(wordy=down), Longer(), "bpr", file)
     again = Longer()
     assert judge_contests(compared(wordy=down), again, "bpr", file).asked["failed"] == 4 and len(again.ruled) == 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, say, say_next, wrote
+from llmxrec.cli.console import listed, only, say, say_next, wrote
 from llmxrec.cli.data import WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
@@ -65,7 +65,7 @@ def explain(
     from llmxrec.stored import knowledge
 
     place = Workspace(workspace)
-    recommender = _only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
+    recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
     prompt = PromptSettings(
         template=template,
         history=history,
@@ -124,26 +124,12 @@ def export(
 
     place = Workspace(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
-    recommender = _only("recommender", recommender, explained, f"llmxrec explain {workspace}")
-    generator = _only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    generator = only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
     table = stored_explanations(place, recommender, generator)
     write(table, Dataset.load(place.dataset), out)
     say(f"{table.height:,} explanations")
     wrote(out)
-
-
-def _only(what: str, given: str | None, there: list[str], cure: str) -> str:
-    """`given`, or the only one there is."""
-    from llmxrec.lookup import closest
-
-    if given is None and len(there) != 1:
-        found = ", ".join(there) or "none"
-        raise InputError(f"say which {what} with --{what}", value=found, cure="" if there else f"make one: {cure}")
-    if given is not None and given not in there:
-        if not there:
-            raise InputError(f"there is no {what} here yet", value=given, cure=f"make one: {cure}")
-        raise closest(what, given, there)
-    return given or there[0]
 
 
 def _price(text: str | None) -> dict[str, float] | None:

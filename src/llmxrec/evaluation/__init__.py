@@ -1,1 +1,1 @@
-"""How good explanations are: what a judge or a person says of them, whether to believe it, and what is wrong with them."""
+"""How good explanations are: what judges and people say of them, whether to believe it, and what is wrong."""

@@ -13,16 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import polars as pl
-
 from llmxrec.errors import WorkError
 from llmxrec.evaluation.judges.protocol import Judge
+from llmxrec.evaluation.material import Part, Row
 from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.notes import settle
 from llmxrec.progress import Advance, quiet
-from llmxrec.prompts.instructions import Instructions
-from llmxrec.prompts.template import Template
-from llmxrec.records import Case, Domain, Message, Ruling, Verdict
+from llmxrec.prompts.template import load_template
+from llmxrec.records import Case, Message, Ruling, Verdict
 
 
 class Contest(NamedTuple):
@@ -34,30 +32,27 @@ class Contest(NamedTuple):
     generators: tuple[str, ...]
 
 
-def contests(
-    explanations: Mapping[str, pl.DataFrame],
-    instructions: Instructions,
-    template: Template,
-    domain: Domain,
-    *,
-    words: Mapping[tuple[str, str], str] | None = None,
-) -> Iterator[Contest]:
-    """What can be compared of the explanations of each generator (`explain.SCHEMA`): rows that two or more answered.
+def contests(part: Part, recommender: str) -> Iterator[Contest]:
+    """What can be compared of what `part` holds: recommendations of `recommender` that two or more explained.
 
-    Only what is `ok` is compared: unreadable is unmeasured. `words` has what was asked, by user and item, where it is
-    known as it was; else it is written anew with `template`.
+    Only what is `ok` is compared: unreadable is unmeasured. A judge sees what generators were asked, word for word
+    where that is stored; else as the paper's template has it.
     """
-    texts: dict[tuple[str, str], dict[str, str]] = {}
-    for generator, table in explanations.items():
-        shown = table.filter((pl.col("status") == "ok") & (pl.col("text").str.strip_chars() != ""))
-        for user_id, item_id, text in shown.select("user_id", "item_id", "text").iter_rows():
-            texts.setdefault((user_id, item_id), {})[generator] = text
+    texts: dict[Row, dict[str, str]] = {}
+    for answers in part.answers:
+        if answers.recommender == recommender:
+            for row in answers.rows:
+                if row.status == "ok" and row.text.strip():
+                    texts.setdefault((row.user_id, row.item_id), {})[answers.generator] = row.text
+    questions, recommended = part.questions.get(recommender, {}), part.recommended.get(recommender)
+    template = load_template("paper")
     for (user_id, item_id), by_generator in texts.items():
-        if len(by_generator) < 2:
+        question = questions.get((user_id, item_id))
+        stray = recommended is not None and recommended.get((user_id, item_id), 0) < 1
+        if len(by_generator) < 2 or question is None or stray:
             continue
-        instruction = instructions.make("explain", user_id, item_id)
-        asked = (words or {}).get((user_id, item_id)) or _words(template.render(instruction, domain))
-        case = Case("", asked, tuple(by_generator.values()), instruction, domain)
+        asked = question.words or _words(template.render(question.instruction, part.domain))
+        case = Case("", asked, tuple(by_generator.values()), question.instruction, part.domain)
         generators = tuple(by_generator)
         yield Contest(replace(case, key=_digest(user_id, item_id, generators, case)), user_id, item_id, generators)
 

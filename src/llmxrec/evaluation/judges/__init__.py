@@ -1,9 +1,12 @@
 """Judges by spec: the one word a user writes to say who compares.
 
-text                    trained from labelled pairs in seconds, on a CPU: what every other judge has to beat
-text:FOLDER             the same, trained and saved before
-pairwise:GENERATOR      the paper's discriminator: a language model that answers 1 or 2 (hf:NAME_OR_PATH, openai:MODEL...)
-reward:FOLDER           one score for each explanation, by a language model with a head (hf:NAME_OR_PATH+FOLDER)
+text                          trained from labelled pairs in seconds, on a CPU: what every other judge has to beat
+text:FOLDER                   the same, trained and saved before
+pairwise:GENERATOR            the paper's discriminator: a language model that answers 1 or 2 (hf:NAME_OR_PATH,
+                              hf:NAME_OR_PATH+ADAPTER, openai:MODEL...)
+reward:FOLDER                 one score for each explanation, by a language model with a head, trained and saved before
+reward:hf:NAME_OR_PATH        the same, to be trained from labelled pairs
+reward:hf:NAME_OR_PATH+FOLDER what was saved, where its model lies elsewhere now; or an adapter, to be given a head
 """
 
 from __future__ import annotations

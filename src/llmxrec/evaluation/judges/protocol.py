@@ -31,7 +31,10 @@ class Judge(Protocol):
 
 @runtime_checkable
 class Learner(Protocol):
-    """A judge that learns from labelled pairs before it judges."""
+    """A judge that learns from labelled pairs before it judges. `trained`: it has."""
+
+    @property
+    def trained(self) -> bool: ...
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Learn from `pairs`, each in both orders or without any, so that no place is preferred. Seeded.

@@ -131,7 +131,7 @@ class Writer:
     def choose(
         self, reads: npt.NDArray[np.int64], asks: int, answers: Sequence[npt.NDArray[np.int64]]
     ) -> list[npt.NDArray[np.float64]]:
-        """How likely each of `answers` is, for each of the last `asks` tokens of `reads` (rows, n), n at most MOST_READ.
+        """How likely each of `answers` is at each of the last `asks` tokens of `reads` (rows, n), n at most MOST_READ.
 
         `answers` has the tokens to choose from, for each ask. Returns (rows, answers) for each ask; each row sums to 1.
         """

@@ -1,4 +1,4 @@
-"""The embedded model's numbers and words, from the package and from an adapter. Nothing else is read, and nothing run."""
+"""The embedded model's numbers and words, from the package and from an adapter. Nothing else is read or run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,92 @@
+"""Commands about judges: judge, validate-judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import only, say, say_next, wrote
+from llmxrec.cli.data import WorkspacePath
+from llmxrec.workspace import Workspace, safe_name
+
+
+@app.command("validate-judge")
+def validate_judge(
+    judge: Annotated[str, typer.Option(help="text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER.")] = "text",
+    train: Annotated[Path | None, typer.Option(help="Labelled pairs to learn from, JSON or JSON lines.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Labelled pairs to measure on; without them, --train is cross-validated.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds and intervals.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure a judge on labelled pairs, in both orders, beside rules that read nothing.
+
+    INVALID is a finding, not an error.
+    """
+    import json
+
+    from llmxrec.evaluation.gate import measure
+
+    measured = measure(judge, train, test, folds=folds, seed=seed)
+    found, read, labels = measured.validity, measured.pairs, measured.labels
+    if as_json:
+        typer.echo(json.dumps({**found.to_json(), "labels": labels and labels.to_json()}, allow_nan=False))
+        return
+    for name, pairs in read.items():
+        say(f"{name}: {pairs}")
+    if labels is not None:
+        say(str(labels))
+    for line in found.lines():
+        say(line)
+    if found.valid:
+        say_next("judge", "WORKSPACE", "--judge", judge)
+    elif judge != "text":
+        say_next("validate-judge", "--judge", "text", *(word for name in read for word in _option(name, train, test)))
+
+
+@app.command()
+def judge(
+    workspace: WorkspacePath,
+    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
+    judge: Annotated[str, typer.Option(help="text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER.")] = "text",
+    train: Annotated[
+        Path | None, typer.Option(help="Labelled pairs that it learns from, and is measured on crosswise.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Labelled pairs that it is measured on instead.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds and intervals.")] = 1,
+) -> None:
+    """Compare the explanations of all generators, once the judge was measured. Stopped at any moment, it goes on.
+
+    A judge that is not shown to be valid names no winner.
+    """
+    from llmxrec import experiment
+    from llmxrec.evaluation.gate import prepare
+    from llmxrec.generators.specs import slug
+    from llmxrec.reports.tables import verdict_lines, write_tables
+
+    place = Workspace(workspace)
+    explained = [name for name in place.recommenders() if place.generators(name)]
+    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    ready, measured = prepare(judge, train, test, seed=seed)
+    settings = experiment.judge_settings(judge, ready, train, seed)
+    outcome = experiment.judge_explanations(place, recommender, ready, measured, settings)
+    for line in measured.validity.lines() if measured else ():
+        say(line)
+    named = {safe_name(place.path.resolve().name): place}
+    for line in (*outcome.lines(), *verdict_lines(named, seed)):
+        say(line)
+    for file in (place.verdicts(recommender, slug(judge)), *write_tables(named, place, seed)):
+        wrote(file)
+    if outcome.asked["failed"]:
+        say(f"{outcome.asked['failed']:,} comparisons got no answer; the same command asks them again")
+        raise typer.Exit(1)
+    say_next("audit", workspace)
+
+
+def _option(name: str, train: Path | None, test: Path | None) -> tuple[str, str]:
+    return f"--{name}", str(train if name == "train" else test)
