@@ -25,7 +25,7 @@ import polars as pl
 from llmxrec.datasets import read_dataset
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.datasets.split import leave_one_out
-from llmxrec.explain import Questions
+from llmxrec.asking import Questions
 from llmxrec.generators.embedded.realise import label, quoted
 from llmxrec.generators.specs import make_generator
 from llmxrec.prompts.instructions import PromptSettings
@@ -156,11 +156,12 @@ def labels_in(text: str, dataset: Dataset) -> list[str]:
 
 @cache
 def _words_of_patterns() -> set[str]:
-    """Words that the model says of anything: a label that is one of them cannot be told from it."""
-    from llmxrec.generators.embedded.decoding import Writer
+    """Words that the model writes of anything: a label that is one of them cannot be told from it."""
     from llmxrec.generators.embedded.generator import MODEL
+    from llmxrec.generators.embedded.weights import load_weights
 
-    return set(Writer.load(MODEL).vocabulary)
+    known = load_weights(MODEL)
+    return set(known.vocabulary[: known.written])
 
 
 _KNOWN: dict[str, list[str]] = {}

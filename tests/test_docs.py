@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -44,13 +45,24 @@ def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
         "\n".join(["customer,sku", *(f"c{c},p{(c + 5) % 20}" for c in range(12))]) + "\n"
     )
     (tmp_path / "people.csv").write_text("customer,age,phone\n" + "".join(f"c{c},{20 + c},555{c}\n" for c in range(12)))
+    texts = [f"c{c},p{(c + 5) % 20},Book {(c + 5) % 20} was picked for you." for c in range(12)]
+    (tmp_path / "theirs.csv").write_text("\n".join(["user,item,text", *texts]) + "\n")
+    pairs = [
+        {"instruction": f"Why book {n}?", "explanation_1": "You read Book 1.", "explanation_2": "Buy it.", "label": 1}
+        for n in range(30)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)) + "\n")
     return tmp_path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_run_and_print_what_is_shown(page: Path, folder: Path, call: Call, real_data: Path) -> None:
+def test_commands_run_and_print_what_is_shown(
+    page: Path, folder: Path, call: Call, real_data: Path, request: pytest.FixtureRequest
+) -> None:
     (folder / "recipes").symlink_to(ROOT / "recipes")
     (folder / "data").symlink_to(real_data)
+    if page.name == "judging.md":
+        (folder / "release").symlink_to(request.getfixturevalue("real_release"))
     if page.name == "generators.md":
         assert call("demo", "demo").code == 0
     if page.name == "other-libraries.md":

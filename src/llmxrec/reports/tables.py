@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 
 import polars as pl
 
 from llmxrec.errors import InputError
+from llmxrec.evaluation.agreement import agreement
 from llmxrec.evaluation.ranking import outcomes, positions, score, strengths, trivial_rules, word_counts
 from llmxrec.evaluation.verdicts import RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
@@ -169,7 +171,19 @@ def verdict_lines(workspaces: Mapping[str, Workspace], seed: int = 1) -> list[st
         scores = table.filter(recommender=recommender, dataset=dataset, source=source)
         label = RELEASED if source == RELEASED_SOURCE else slug(verdicts["judge"][0])
         lines.append(f"{recommender} on {dataset}, {source}: {winner(workspaces[dataset], recommender, label, scores)}")
-    return lines
+    return lines + _agreements(workspaces, seed)
+
+
+def _agreements(workspaces: Mapping[str, Workspace], seed: int) -> list[str]:
+    """How far each two that judged the same recommendations agree."""
+    by_table: dict[tuple[str, str], list[tuple[str, pl.DataFrame]]] = {}
+    for dataset, recommender, source, verdicts in _all_verdicts(workspaces):
+        by_table.setdefault((recommender, dataset), []).append((source, outcomes(verdicts)))
+    return [
+        f"{recommender} on {dataset}, {one} beside {other}: {agreement(mine, theirs, seed)}"
+        for (recommender, dataset), judged in by_table.items()
+        for (other, theirs), (one, mine) in combinations(judged, 2)
+    ]
 
 
 def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFrame) -> str:
