@@ -55,6 +55,8 @@ def test_a_valid_judge_names_a_winner_and_goes_on_where_it_was(call: Call, expla
         "positions.csv", "strengths.csv", "table2-rules.csv", "table2.csv"
     }  # fmt: skip
     assert lines[-1] == "next: llmxrec audit w"
+    page = Path("w/summary.md").read_text()
+    assert "## Compared: popularity, text" in page and "the judge is VALID." in page
     again = call("judge", explained, "--train", pairs)
     assert "30 recommendations compared (30 were judged before): nothing to ask" in again.out
     rows = list(read_ledger(Path("w/verdicts/popularity/text.jsonl")))
@@ -70,6 +72,7 @@ def test_an_invalid_judge_names_none(call: Call, explained: Path, pairs: Path) -
     ended = call("judge", explained, "--train", "turned.jsonl", "--test", pairs)
     assert ended.code == 0
     assert "popularity on w, text: no winner: the judge is INVALID: it does not beat the rule" in ended.out
+    assert "Best: no winner: the judge is INVALID: it does not beat" in Path("w/summary.md").read_text()
     mixed = call("judge", explained, "--train", pairs)
     assert mixed.code == 2 and "holds answers made with learned_from = " in mixed.out
 

@@ -67,6 +67,7 @@ def judge(
     from llmxrec import experiment
     from llmxrec.evaluation.gate import prepare
     from llmxrec.generators.specs import slug
+    from llmxrec.reports.summary import write_summary
     from llmxrec.reports.tables import verdict_lines, write_tables
 
     place = Workspace(workspace)
@@ -80,7 +81,9 @@ def judge(
     named = {safe_name(place.path.resolve().name): place}
     for line in (*outcome.lines(), *verdict_lines(named, seed)):
         say(line)
-    for file in (place.verdicts(recommender, slug(judge)), *write_tables(named, place, seed)):
+    tables = write_tables(named, place, seed)
+    write_summary(place)
+    for file in (place.verdicts(recommender, slug(judge)), *tables, place.summary):
         wrote(file)
     if outcome.asked["failed"]:
         say(f"{outcome.asked['failed']:,} comparisons got no answer; the same command asks them again")

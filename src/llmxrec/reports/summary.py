@@ -12,6 +12,7 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
 from llmxrec.prompts.lines import one_line
 from llmxrec.recommenders.metrics import Metric
+from llmxrec.reports.tables import bounds, label_of, table_2, winner
 from llmxrec.stored import stored_explanations
 from llmxrec.workspace import Workspace, atomic
 
@@ -33,6 +34,7 @@ def write_summary(workspace: Workspace, examples: int = 3) -> None:
                 parts.append(f"Not shown: {safe(error)}")
                 continue
             parts += _explanations(table, dataset, examples)
+    parts += _verdicts(workspace)
     with atomic(workspace.summary) as file:
         file.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
@@ -95,6 +97,23 @@ def _explanations(table: pl.DataFrame, dataset: Dataset, examples: int) -> list[
             "",
             f"> {safe(row['text'])}",
         ]
+    return lines
+
+
+def _verdicts(workspace: Workspace) -> list[str]:
+    """The paper's Table 2 of each judge, and in place of a winner why there is none where the judge is in doubt."""
+    lines: list[str] = []
+    dataset = workspace.path.resolve().name
+    table = table_2({dataset: workspace})
+    for (recommender, source), scores in table.partition_by("recommender", "source", as_dict=True).items():
+        lines += ["", f"## Compared: {safe(recommender)}, {safe(source)}", ""]
+        lines += [f"Best: {safe(winner(workspace, str(recommender), label_of(str(source)), scores))}.", ""]
+        rows = [
+            [safe(row["generator"]), bounds(row, "win_ratio"), bounds(row, "ranking_order"), f"{row['rows']:,}",
+             f"{row['unreadable']:,}"]
+            for row in scores.sort("win_ratio", descending=True, nulls_last=True).iter_rows(named=True)
+        ]  # fmt: skip
+        lines += _table(["generator", "win ratio", "ranking order", "rows", "unreadable"], rows)
     return lines
 
 

@@ -167,10 +167,10 @@ def verdict_lines(workspaces: Mapping[str, Workspace], seed: int = 1) -> list[st
     """All verdicts of `workspaces` for people: tables side by side, how much the place decided, and who wins."""
     table = table_2(workspaces, seed)
     lines = side_by_side(pl.concat([table, rules_of_table_2(workspaces, seed)])) + positions_of(workspaces, seed)[1]
-    for dataset, recommender, source, verdicts in _all_verdicts(workspaces):
+    for dataset, recommender, source, _ in _all_verdicts(workspaces):
         scores = table.filter(recommender=recommender, dataset=dataset, source=source)
-        label = RELEASED if source == RELEASED_SOURCE else slug(verdicts["judge"][0])
-        lines.append(f"{recommender} on {dataset}, {source}: {winner(workspaces[dataset], recommender, label, scores)}")
+        best = winner(workspaces[dataset], recommender, label_of(source), scores)
+        lines.append(f"{recommender} on {dataset}, {source}: {best}")
     return lines + _agreements(workspaces, seed)
 
 
@@ -184,6 +184,11 @@ def _agreements(workspaces: Mapping[str, Workspace], seed: int) -> list[str]:
         for (recommender, dataset), judged in by_table.items()
         for (other, theirs), (one, mine) in combinations(judged, 2)
     ]
+
+
+def label_of(source: str) -> str:
+    """What the verdicts of a `source` (see TABLE_2) are called in a workspace."""
+    return RELEASED if source == RELEASED_SOURCE else slug(source)
 
 
 def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFrame) -> str:
@@ -236,7 +241,7 @@ def side_by_side(table: pl.DataFrame) -> list[str]:
         for generator in best["generator"]:
             lines.append(f"  {generator}")
             for row in part.filter(pl.col("generator") == generator).iter_rows(named=True):
-                ratio, order = (_interval(row, name) for name in ("win_ratio", "ranking_order"))
+                ratio, order = (bounds(row, name) for name in ("win_ratio", "ranking_order"))
                 unread = f", {row['unreadable']:,} unreadable" if row["unreadable"] else ""
                 lines.append(f"    {row['source']:<{width}}  WR {ratio}  RO {order}  {row['rows']:,} rows{unread}")
     return lines
@@ -274,7 +279,8 @@ def _sorted(tables: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=TABLE_2), *tables]).sort("recommender", "dataset", maintain_order=True)
 
 
-def _interval(row: Mapping[str, float | None], name: str) -> str:
+def bounds(row: Mapping[str, float | None], name: str) -> str:
+    """The figure `name` of a row of TABLE_2 with its interval; a dash where there is none."""
     value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
     return "–" if value is None or low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
