@@ -84,7 +84,8 @@ class Prompt:
 
     `key` names the prompt within its run. `dropped` counts the oldest history items left out because the
     model could not have read them all; `instruction` is what is left. `seed` makes sampling repeatable row by row.
-    `max_words` is the length that an explanation is asked to keep.
+    `max_words` is the length that an explanation is asked to keep. `choices` has, for each attribute to predict that
+    has a closed set of answers, the answers that are allowed.
     """
 
     key: str
@@ -94,6 +95,20 @@ class Prompt:
     dropped: int = 0
     seed: int = 0
     max_words: int = 75
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A row of instruction data, (x, y) of the paper's equation 2: what is asked, and what is to be answered.
+
+    `answer` has the words of an explanation, or for `predict` one JSON object with the instruction's targets as keys
+    and text as values. The same instruction may come with more than one answer.
+    """
+
+    instruction: Instruction
+    domain: Domain
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)

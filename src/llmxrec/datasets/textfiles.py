@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import zlib
 from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -58,6 +60,29 @@ def read_lines(file: Path, encoding: str = "utf-8", block_bytes: int = _BLOCK_BY
                 lines = [line.removesuffix("\r") for line in lines]
             yield number, lines
             number += len(lines)
+
+
+def read_json_rows(file: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The rows of a file of JSON lines, or of one that is a JSON array; each with its place, for an InputError.
+
+    Raises InputError for what is neither.
+    """
+    lines = [line for _, block in read_lines(file) for line in block]
+    if next((line.lstrip()[:1] for line in lines if line.strip()), "") == "[":
+        try:
+            rows = json.loads("\n".join(lines))
+        except (ValueError, RecursionError) as error:
+            line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+            raise InputError("the file is one JSON array, or a JSON object a line", file=file, line=line) from None
+        yield from ((row, {"file": f"{file}, row {number}"}) for number, row in enumerate(rows, 1))
+        return
+    for number, text in enumerate(lines, 1):
+        if text.strip():
+            place: dict[str, Any] = {"file": file, "line": number}
+            try:
+                yield json.loads(text), place
+            except (ValueError, RecursionError):
+                raise InputError("each line is a JSON object", value=text, **place) from None
 
 
 def read_delimited(

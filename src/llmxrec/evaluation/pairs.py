@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise, permutations
@@ -16,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from llmxrec.datasets.textfiles import read_lines, whole_characters
+from llmxrec.datasets.textfiles import read_json_rows, whole_characters
 from llmxrec.errors import InputError
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Case, Domain, Instruction, Pair, Winner
@@ -56,7 +55,7 @@ def read_pairs(file: Path, release: ReleasedTexts | None = None) -> list[Pair]:
 
 def read_named_pairs(file: Path, release: ReleasedTexts | None = None) -> NamedPairs:
     """As `read_pairs`, with how many texts were named, and how."""
-    pairs = [_pair(number, row, place) for number, (row, place) in enumerate(_rows(file))]
+    pairs = [_pair(number, row, place) for number, (row, place) in enumerate(read_json_rows(file))]
     if not pairs:
         raise InputError("the file holds no pairs", file=file, cure="give JSON lines, a pair each")
     release = release or ReleasedTexts.near(file)
@@ -212,26 +211,6 @@ def _answers(file: Path) -> list[str]:
         return []
     column = next((name for name in _TEXT if name in table.columns), None)
     return [] if column is None else table[column].drop_nulls().to_list()
-
-
-def _rows(file: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Each row, with its place for an error."""
-    lines = [line for _, block in read_lines(file) for line in block]
-    if next((line.lstrip()[:1] for line in lines if line.strip()), "") == "[":
-        try:
-            rows = json.loads("\n".join(lines))
-        except (ValueError, RecursionError) as error:
-            line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-            raise InputError("the file is one JSON array, or a JSON object a line", file=file, line=line) from None
-        yield from ((row, {"file": f"{file}, row {number}"}) for number, row in enumerate(rows, 1))
-        return
-    for number, text in enumerate(lines, 1):
-        if text.strip():
-            place: dict[str, Any] = {"file": file, "line": number}
-            try:
-                yield json.loads(text), place
-            except (ValueError, RecursionError):
-                raise InputError("each line is a JSON object", value=text, **place) from None
 
 
 def _pair(number: int, row: Any, place: dict[str, Any]) -> Pair:

@@ -37,6 +37,18 @@ def load_domain(name_or_file: str | Path) -> Domain:
         raise InputError(f"a domain is a TOML file: {error}", file=text) from None
 
 
+def told_domain(value: object, file: str) -> Domain:
+    """The domain that a row of `file` tells: the name of a bundled one, or a table of its words. No file is opened.
+
+    Raises InputError for anything else.
+    """
+    if isinstance(value, dict):
+        return _domain(value, file)
+    if value not in BUNDLED:
+        raise closest("domain", str(value), BUNDLED)
+    return load_domain(str(value))
+
+
 def save_domain(domain: Domain, file: Path) -> None:
     """Write `domain` so that `load_domain` reads the same back."""
     file.write_text(tomli_w.dumps(asdict(domain)), encoding="utf-8")

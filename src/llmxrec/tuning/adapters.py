@@ -1,0 +1,78 @@
+"""An adapter as it lies on disk: what PEFT writes, and a card that tells what it was made of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from llmxrec.errors import InputError
+from llmxrec.tuning.loop import Curve, TuningSettings
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an adapter is. `base` is the spec of its model, `data` a digest of the rows it learned from, `users` the
+    people they were about (by id, sorted): those it may not be measured on. `dropped` counts rows left out, by why."""
+
+    task: str
+    base: str
+    rows: int
+    held_out: int
+    data: str
+    users: tuple[str, ...]
+    settings: TuningSettings
+    curve: Curve
+    dropped: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "settings": self.settings.model_dump(mode="json")}
+
+
+def save_adapter(model: Any, folder: Path, card: Card, tokenizer: Any = None) -> None:
+    """Write the adapter of `model` (PEFT's), its card, and the `tokenizer` where tokens are new; whole or not at all.
+
+    What lay in `folder` before is replaced.
+    """
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(draft, save_embedding_layers=False)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(draft)
+    (draft / "README.md").unlink(missing_ok=True)  # PEFT's, to be filled in by hand; the card tells it
+    (draft / CARD).write_text(json.dumps(card.to_json(), indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+
+
+def tuned_on(folder: Path) -> frozenset[str]:
+    """The people whose rows an adapter learned from; none where its card, or the adapter, does not say.
+
+    Raises InputError for a card that cannot be read.
+    """
+    file = folder / CARD
+    if not file.exists():
+        return frozenset()
+    try:
+        users = json.loads(file.read_text(encoding="utf-8")).get("users", [])
+        if not isinstance(users, list) or not all(isinstance(user, str) for user in users):
+            raise ValueError
+    except (ValueError, AttributeError, RecursionError):
+        raise InputError("an adapter's card is JSON, and lists users", file=file, cure="tune it again") from None
+    return frozenset(users)
+
+
+def check_apart(tuned: Iterable[str], measured: Iterable[str]) -> None:
+    """Raises InputError where somebody whose rows were learned from is to be measured on."""
+    both = sorted({*tuned} & {*measured})
+    if both:
+        raise InputError(
+            "nobody is measured on whom the model was tuned on",
+            value=f"{len(both):,} people, {both[0]!r} among them",
+            cure="measure on others, or tune on others",
+        )

@@ -1,0 +1,79 @@
+"""What all tuned language models share: rows of tokens of which the answer is learned, and LoRA on the base model.
+
+Equation 2 of the paper: the loss is that of the answer's tokens, given the prompt. Equation 3: of all weights, only the
+adapter's change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llmxrec.errors import MissingExtra
+from llmxrec.tuning.loop import TuningSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Sequel:
+    """Tokens of which the first `read` are the prompt, and the others the answer, its end included."""
+
+    tokens: Sequence[int]
+    read: int
+
+
+def with_lora(model: Any, settings: TuningSettings, *, new_tokens: Sequence[int] = ()) -> Any:
+    """`model` with a fresh LoRA adapter on all its linear layers but the output: the only weights that then change.
+
+    `new_tokens` are tokens whose embeddings change too, each by itself. The adapter is drawn from the settings' seed.
+    """
+    try:
+        import torch
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise MissingExtra("tuning", "torch") from None
+    lora = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        trainable_token_indices={"embed_tokens": list(new_tokens)} if new_tokens else None,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        return get_peft_model(model, lora)
+
+
+def answer_loss(model: Any, rows: Sequence[Sequel]) -> tuple[Any, float]:
+    """The summed loss of the answers' tokens, and how many there are (see `Job`).
+
+    Logits are made where an answer's token is next, and nowhere else: with a large vocabulary they cost more than all
+    layers. Rows are filled up behind, where nothing looks back at.
+    """
+    import torch
+
+    logits, wanted = answer_logits(model, rows)
+    loss = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
+    return loss, float(len(wanted))
+
+
+def answer_logits(model: Any, rows: Sequence[Sequel]) -> tuple[Any, Any]:
+    """Logits (answer tokens, vocabulary) from which each answer token of `rows` is to be told, and these tokens, one
+    row's after the other's."""
+    import torch
+
+    longest = max(len(row.tokens) for row in rows)
+    device = model.device
+    tokens = torch.tensor([[*row.tokens, *[0] * (longest - len(row.tokens))] for row in rows], device=device)
+    wanted = torch.zeros(tokens.shape, dtype=torch.bool, device=device)
+    for number, row in enumerate(rows):
+        wanted[number, row.read : len(row.tokens)] = True
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    states = inner.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+    return inner.lm_head(states[wanted[:, 1:]]), tokens[wanted]
+
+
+def trained(model: Any) -> Mapping[str, Any]:
+    """The weights that change, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
