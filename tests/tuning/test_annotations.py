@@ -27,8 +27,8 @@ from llmxrec.evidence.mentions import find_titles
 from llmxrec.evidence.plan import labels_of
 from llmxrec.records import Domain, Item
 
-DOMAINS = ("movies",)
-SENTENCE = re.compile(r'(?:"[^"]*"|[^".!?])+(?:[.!?]|$)')
+DOMAINS = ("movies", "news", "games")
+SENTENCE = re.compile(r'(?:"[^"]*"|(?<=\d)\.(?=\d)|[^".!?])+(?:[.!?]|$)')
 TITLE = re.compile(r'"([^"]+)"')
 NUMBERS = dict(zip("two three four five six seven eight nine ten eleven twelve".split(), range(2, 13), strict=True))
 NUMBER = rf"(?:{'|'.join(NUMBERS)}|\d+)"
