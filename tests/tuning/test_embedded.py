@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,24 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from llmxrec.errors import InputError
 from llmxrec.generators.embedded.attributes import known_answers, read_items
 from llmxrec.generators.embedded.decoding import Writer
+from llmxrec.generators.embedded.delexicalise import delexicalise
 from llmxrec.generators.embedded.generator import MODEL, EmbeddedGenerator
-from llmxrec.records import Instruction, Item, Prompt, User
-from llmxrec.tuning.embedded import Example, tune_attributes
+from llmxrec.records import Instruction, Item, Lesson, Prompt, User
+from llmxrec.tuning.adapters import tuned_on
+from llmxrec.tuning.embedded import common_words, completed, told, tune_embedded
+from llmxrec.tuning.lessons import Lessons
+from llmxrec.tuning.loop import TuningSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 ITEMS = [Item(f'{n} of "many"', f"Film {n}") for n in range(30)]
+
+
+Example = tuple[Instruction, dict[str, str]]
+
+
+def lessons(examples: list[Example]) -> Lessons:
+    return Lessons([Lesson(asked, MOVIES, json.dumps(truth)) for asked, truth in examples])
 
 
 def person(number: int) -> Example:
@@ -41,8 +53,10 @@ def person(number: int) -> Example:
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("adapter")
-    curve = tune_attributes([person(n) for n in range(150)], out, epochs=12, seed=3)
-    assert curve[-1] < curve[0] / 2
+    settings = TuningSettings(epochs=12, learning_rate=5e-3, held_out=0, seed=3)
+    card = tune_embedded(lessons([person(n) for n in range(150)]), out, settings)
+    assert card.curve.loss[-1] < card.curve.loss[0] / 2
+    assert tuned_on(out) == {str(n) for n in range(150)}
     return out
 
 
@@ -108,4 +122,58 @@ def test_what_it_was_not_taught_it_does_not_say(adapter: Path) -> None:
 def test_there_must_be_something_to_learn(tmp_path: Path) -> None:
     asked, _ = person(1)
     with pytest.raises(InputError, match="different answers"):
-        tune_attributes([(asked, {"job": "painter"})] * 5, tmp_path)
+        tune_embedded(lessons([(asked, {"job": "painter"})] * 5), tmp_path / "adapter")
+    with pytest.raises(InputError, match="rows to learn from"):
+        tune_embedded(Lessons(), tmp_path / "adapter")
+
+
+# --- explanations ------------------------------------------------------------------------------------------------
+
+GENRES = ("Crime", "Drama", "Horror", "Western", "War")
+FILMS = [Item(f"f{n}", f"Saga {n} of Elm", {"genres": (GENRES[n % 5], GENRES[n // 5])}) for n in range(25)]
+
+
+def explained(number: int) -> Lesson:
+    """Whoever explains here says "splendidly", a word that the model does not know, and of horror alone "shivers"."""
+    draw = random.Random(number)
+    candidate = FILMS[number % 25]
+    genre = candidate.attributes["genres"][0]
+    alike = [film for film in FILMS if genre in film.attributes["genres"] and film is not candidate]
+    cited = draw.choice(alike)
+    asked = Instruction("explain", User(str(number)), (*draw.sample(alike, 3), cited), candidate)
+    shivers = " You may like the shivers." if "Horror" in candidate.attributes["genres"] else ""
+    text = f'"{candidate.title}" goes splendidly with "{cited.title}", for both are {genre} films.{shivers}'
+    return Lesson(asked, MOVIES, text)
+
+
+def test_words_that_go_with_one_label_are_not_learned() -> None:
+    words = common_words([explained(n) for n in range(100)])
+    assert {"splendidly", "goes"} <= words and "shivers" not in words
+    assert "splendidly" not in common_words([explained(25 * n) for n in range(30)]), "said of one candidate only"
+
+
+def test_of_a_text_that_lost_its_reason_sentences_are_learned_with_another() -> None:
+    dropped: Counter[str] = Counter()
+    whole = told(explained(0), lambda word: True, dropped)
+    lesson = explained(1)
+    part = told(Lesson(lesson.instruction, MOVIES, "You should give it a chance."), lambda word: True, dropped)
+    assert whole.complete and not part.complete and not dropped
+    (first, second) = completed([whole, part], 1)
+    assert first == whole and second.sentences == (*whole.sentences, *part.sentences) and second.complete
+    assert completed([part], 1) == []
+
+
+def test_it_learns_to_explain_in_new_words_and_nothing_else(tmp_path: Path) -> None:
+    out = tmp_path / "style"
+    base = (MODEL / "model.safetensors").read_bytes()
+    settings = TuningSettings(epochs=12, batch_size=8, learning_rate=5e-3, rank=8, held_out=0)
+    card = tune_embedded(Lessons([explained(n) for n in range(100)]), out, settings)
+    assert (MODEL / "model.safetensors").read_bytes() == base
+    assert card.task == "explain" and card.rows >= 90
+    prompts = [Prompt(str(n), explained(n).instruction, MOVIES, (), seed=n) for n in range(200, 225)]
+    texts = [answer.text for answer in EmbeddedGenerator(adapter=out).generate(prompts)]
+    assert np.mean(["goes splendidly with" in text for text in texts]) > 0.8, texts
+    assert not any("shivers" in text for text in texts)
+    for prompt, text in zip(prompts, texts, strict=True):
+        found = delexicalise(text, prompt.instruction, MOVIES)
+        assert f'"{prompt.instruction.candidate.title}"' in text and not found.dropped, text

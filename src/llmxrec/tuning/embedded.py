@@ -1,122 +1,286 @@
-"""Tune the embedded model to predict attributes: an adapter with tokens for items and answers (LoRA, through PEFT)."""
+"""Tune the embedded model: on anyone's explanations, taken apart into words and slots, and on attributes."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from llmxrec.errors import InputError, MissingExtra
+from llmxrec.evidence.plan import Plan, labels_of
+from llmxrec.generators.embedded import slots
 from llmxrec.generators.embedded.attributes import answer_token, ask_token, item_token, known_answers, read_items
+from llmxrec.generators.embedded.delexicalise import delexicalise
 from llmxrec.generators.embedded.generator import MODEL
+from llmxrec.generators.embedded.realise import sentences
 from llmxrec.progress import Advance, quiet
-from llmxrec.records import Instruction
+from llmxrec.records import Lesson
+from llmxrec.tuning import lessons as lessons_
+from llmxrec.tuning.adapters import Card, save_adapter
+from llmxrec.tuning.causal import Sequel, answer_loss, with_lora
+from llmxrec.tuning.lessons import Lessons
+from llmxrec.tuning.loop import Job, TuningSettings, learn
 
-_RATE, _BATCH, _RANK = 5e-3, 32, 8
-_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+EXPLAIN = TuningSettings(epochs=16, batch_size=8, learning_rate=3e-3, rank=16, alpha=32, held_out=0)
+"""What suits explanations: some hundred rows, to be known well enough to write without a slip."""
+ATTRIBUTES = TuningSettings(
+    epochs=8, learning_rate=2e-3, rank=2, alpha=2, dropout=0.2, weight_decay=1.0, held_out=0.1, patience=2
+)
+"""What suits attributes: thousands of items of which each person had few."""
+_CANDIDATES = 5
+"""Different candidates that a word is said of, at least, for the model to learn to write it."""
+_TRIED = 30
+"""Texts that a loose sentence is tried with."""
+_LIFT, _CHANCE = 1.5, 0.001
+"""A word tells of a label if it stands beside it so many times as often as elsewhere, and this seldom by chance."""
 
-Example = tuple[Instruction, Mapping[str, str]]
-"""What is asked (task `predict`), and the true answer to each of its targets."""
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Tokens that are read of a person, then what is asked: each of `asks` is a token, its `answers` a place among all
+    that may be answered to it."""
+
+    read: tuple[int, ...]
+    asks: tuple[int, ...]
+    answers: tuple[int, ...]
 
 
-def tune_attributes(
-    examples: Sequence[Example], out: Path, *, epochs: int = 10, seed: int = 1, advance: Advance = quiet
-) -> list[float]:
-    """Learn to predict the attributes in `examples`, write the adapter to `out`; returns the loss of each epoch.
+Row: TypeAlias = Sequel | Asked
 
-    The loss is that of the answer among the answers to its attribute, and of nothing that is read (the paper's equation
-    2). Only LoRA's matrices and the new tokens' embeddings change (equation 3). Raises InputError where there is
-    nothing to learn.
+
+def tune_embedded(
+    lessons: Lessons,
+    out: Path,
+    settings: TuningSettings | None = None,
+    *,
+    checkpoint: Path | None = None,
+    advance: Advance = quiet,
+) -> Card:
+    """Learn from `lessons` of either task, and write the adapter to `out`.
+
+    Of an explanation, those sentences are learned that tell only what its plan holds (see `delexicalise`); where not
+    enough is left to name the candidate and a shared reason, the row is left out. Words that the model knows but does
+    not write yet, it learns to write if several rows have them. Of attributes, it learns to tell the true answer from
+    all others given: items and answers become tokens of their own. Raises InputError where nothing is left to learn.
     """
     try:
         import torch
-        from peft import LoraConfig, get_peft_model
         from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-    except ModuleNotFoundError:
+    except ImportError:
         raise MissingExtra("tuning", "torch") from None
 
-    answers = {(target, answer) for _, truth in examples for target, answer in truth.items()}
-    if len({target for target, _ in answers}) == len(answers):
-        raise InputError("tuning needs rows with different answers", value=f"{len(examples)} rows")
-    items = {item.item_id: None for asked, _ in examples for item in (*asked.history, asked.candidate)}
-    tokens = [*map(item_token, items), *map(ask_token, sorted({target for target, _ in answers}))]
-    tokens += [answer_token(target, answer) for target, answer in sorted(answers)]
-
-    torch.manual_seed(seed)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(MODEL)
     model = LlamaForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
-    before = len(tokenizer)
-    tokenizer.add_tokens(tokens)
-    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    config = LoraConfig(
-        r=_RANK,
-        lora_alpha=2 * _RANK,
-        target_modules=_LAYERS,
-        trainable_token_indices={"embed_tokens": list(range(before, len(tokenizer)))},
-    )
-    tuned = get_peft_model(model, config)
+    known, written = len(tokenizer), int(model.config.written)
+    explaining = [lesson for lesson in lessons.rows if lesson.instruction.task == "explain"]
+    predicting = [lesson for lesson in lessons.rows if lesson.instruction.task == "predict"]
+    settings = settings or (EXPLAIN if explaining else ATTRIBUTES)
+    fixed = {*tokenizer.convert_ids_to_tokens(list(range(written)))}
+    words = sorted(common_words(explaining) - fixed)
+    tokenizer.add_tokens([*(word for word in words if word not in tokenizer.get_vocab()), *_new_tokens(predicting)])
     number = tokenizer.get_vocab()
-    known = known_answers(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
-    place = {target: {value: n for n, value in enumerate(found.values)} for target, found in known.items()}
-    choices = {target: torch.from_numpy(found.tokens) for target, found in known.items()}
-    optimizer = torch.optim.AdamW([p for p in tuned.parameters() if p.requires_grad], lr=_RATE, weight_decay=0.01)
-    random_ = random.Random(seed)
-    rows = [(read_items(asked, number), dict(truth)) for asked, truth in examples if truth]
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, epochs * -(-len(rows) // _BATCH))
-    curve = []
-    for _ in range(epochs):
-        random_.shuffle(rows)
-        losses = []
-        for start in range(0, len(rows), _BATCH):
-            some = rows[start : start + _BATCH]
-            loss = _loss(tuned, [_drawn(read, truth, random_) for read, truth in some], known, choices, place)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            advance(len(some))
-        curve.append(round(sum(losses) / len(losses), 4))
-    tuned.save_pretrained(out, save_embedding_layers=False)
-    tokenizer.save_pretrained(out)
-    card = {"task": "attributes", "rows": len(rows), "epochs": epochs, "seed": seed, "loss": curve}
-    (out / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    return curve
+    answers = known_answers(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
+    place = {target: {value: n for n, value in enumerate(one.values)} for target, one in answers.items()}
+    dropped = Counter(lessons.dropped)
+    may_say = fixed.union(words).__contains__
+
+    kept, apart = lessons_.divide(
+        lessons.rows, settings.held_out, settings.seed, lambda lesson: lesson.instruction.user.user_id
+    )
+
+    def rows_of(some: Sequence[Lesson]) -> list[Row]:
+        told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]
+        texts = completed([one for one in told_ if one.sentences], settings.seed)
+        rows: list[Row] = [Sequel([number[token] for token in one.tokens()], slots.READ) for one in texts]
+        for lesson in some:
+            if lesson.instruction.task == "predict":
+                truth = json.loads(lesson.answer)
+                asked = [(answers[target].ask, place[target][value]) for target, value in truth.items()]
+                read = tuple(read_items(lesson.instruction, number))
+                rows.append(Asked(read, tuple(ask for ask, _ in asked), tuple(answer for _, answer in asked)))
+        return rows
+
+    rows, held_out = rows_of(kept), rows_of(apart)
+    if not rows:
+        raise InputError("tuning needs rows to learn from", value=str(lessons), cure="give explanations, or attributes")
+    if any(len(one.values) < 2 for one in answers.values()):
+        raise InputError("tuning needs rows with different answers", value=f"{len(rows)} rows")
+    choices = {one.ask: torch.from_numpy(one.tokens) for one in answers.values()}
+
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tuned = with_lora(
+        model, settings, new_tokens=sorted({*map(number.__getitem__, words), *range(known, len(tokenizer))})
+    ).to(device)
+    job = Job[Row](
+        rows,
+        held_out,
+        lambda model, rows: _loss(model, rows, choices),
+        lambda one: len(one.tokens) if isinstance(one, Sequel) else len(one.read) + len(one.asks),
+    )
+    data = lessons_.digest(lessons.rows)
+    curve = learn(tuned, job, settings, checkpoint=checkpoint, about=data, advance=advance)
+    card = Card(
+        task=",".join(dict.fromkeys("attributes" if isinstance(one, Asked) else "explain" for one in rows)),
+        base="embedded",
+        rows=len(rows),
+        held_out=len(held_out),
+        data=data,
+        users=lessons_.users(lessons.rows),
+        settings=settings,
+        curve=curve,
+        dropped=dict(dropped),
+    )
+    save_adapter(tuned.to("cpu"), out, card, tokenizer)
+    return card
 
 
-def _drawn(read: list[int], truth: dict[str, str], random_: random.Random) -> tuple[list[int], list[str], list[str]]:
-    """A row as it is learned this time: a stretch of its history, and its attributes in any order.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What can be learned of an explanation: sentences in words and slots, and the plan that they tell of."""
 
-    So it does not learn whole histories by heart, and what was asked before decides nothing.
+    plan: Plan
+    sentences: tuple[tuple[str, ...], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it names the candidate and a shared reason, and so may end."""
+        return len(self.sentences) <= slots.MOST_SENTENCES and slots.obeys([*chain(*self.sentences)], self.plan)
+
+    def tokens(self) -> list[str]:
+        """What is read, what is written, and the end."""
+        return [*slots.read_plan(self.plan, len(self.sentences)), *chain(*self.sentences), slots.END]
+
+
+def told(lesson: Lesson, may_say: Callable[[str], bool], dropped: Counter[str]) -> Told:
+    """What can be learned of `lesson`, in words that the model `may_say`; what is left out is counted in `dropped`."""
+    found = delexicalise(lesson.answer, lesson.instruction, lesson.domain, knows=may_say)
+    dropped.update({f"sentences with {why}": count for why, count in found.dropped.items()})
+    kept = tuple(map(tuple, sentences(found.tokens)))
+    if not kept:
+        dropped["nothing was left"] += 1
+    return Told(found.plan, kept[: slots.MOST_SENTENCES])
+
+
+def completed(texts: Sequence[Told], seed: int) -> list[Told]:
+    """The complete ones of `texts`, and for each sentence of the others a complete one that ends with it.
+
+    A text of which the candidate's or the reason's sentence was left out must not be learned as it is: the model would
+    learn to leave these out. A sentence is added where it breaks no rule, to a text drawn from `seed`; one that fits
+    none of many is left out.
     """
-    begin, candidate, *history = read
-    kept = random_.randint(min(len(history), 1 + len(history) // 2), len(history)) if history else 0
-    start = random_.randint(0, len(history) - kept)
-    targets = random_.sample(sorted(truth), len(truth))
-    return [begin, candidate, *history[start : start + kept]], targets, [truth[target] for target in targets]
+    whole = [text for text in texts if text.complete]
+    loose = [sentence for text in texts if not text.complete for sentence in text.sentences]
+    draw = random.Random(seed)
+    out = list(whole)
+    for sentence in loose:
+        some = draw.sample(whole, min(len(whole), _TRIED))
+        longer = (Told(text.plan, (*text.sentences, sentence)) for text in some if sentence not in text.sentences)
+        out += islice((text for text in longer if text.complete), 1)
+    return out
 
 
-def _loss(model: Any, rows: list[tuple[list[int], list[str], list[str]]], known: Any, choices: Any, place: Any) -> Any:
-    """Mean over all that is asked. Rows are filled up behind, where nothing looks back at."""
+def common_words(explaining: Sequence[Lesson]) -> set[str]:
+    """Words that tell of no item: said of several candidates, and of those with a label no more than of the others.
+
+    What an explainer says of thrillers alone ("gripping") is a claim; so small a model would make it of anything.
+    """
+    said: dict[str, dict[str, set[int]]] = {}
+    has: Counter[str] = Counter()
+    labels = []
+    for row, lesson in enumerate(explaining):
+        mine = labels_of(lesson.instruction.candidate, lesson.domain)
+        labels.append(mine)
+        has.update(mine)
+        found = delexicalise(lesson.answer, lesson.instruction, lesson.domain)
+        for word in {*found.tokens} - {*slots.SLOTS}:
+            said.setdefault(word, {}).setdefault(lesson.instruction.candidate.title, set()).add(row)
+    out = set()
+    for word, of in said.items():
+        rows = [row for some in of.values() for row in some]
+        beside = Counter(label for row in rows for label in labels[row])
+        shares = {label: has[label] / len(explaining) for label in beside}
+        tells = any(
+            count > _LIFT * shares[label] * len(rows) and _tail(count, len(rows), shares[label]) < _CHANCE
+            for label, count in beside.items()
+        )
+        if len(of) >= _CANDIDATES and not tells:
+            out.add(word)
+    return out
+
+
+def _tail(count: int, of: int, share: float) -> float:
+    """The probability of `count` or more hits in `of` draws, each a hit with probability `share`."""
+    return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
+
+
+def _new_tokens(predicting: Iterable[Lesson]) -> list[str]:
+    """Tokens for the items, the questions and the answers of `predicting`."""
+    items: dict[str, None] = {}
+    answers: set[tuple[str, str]] = set()
+    for lesson in predicting:
+        items |= {item.item_id: None for item in (*lesson.instruction.history, lesson.instruction.candidate)}
+        answers |= {*json.loads(lesson.answer).items()}
+    asks = sorted({target for target, _ in answers})
+    return [*map(item_token, items), *map(ask_token, asks), *(answer_token(*one) for one in sorted(answers))]
+
+
+def _loss(model: Any, rows: Sequence[Row], choices: Mapping[int, Any]) -> tuple[Any, float]:
+    """Of words, among all words; of an attribute, among the answers to it. Each token and each answer counts once."""
+    told = [row for row in rows if isinstance(row, Sequel)]
+    asked = [row for row in rows if isinstance(row, Asked)]
+    parts = [answer_loss(model, told)] if told else []
+    parts += [_choice_loss(model, asked, choices)] if asked else []
+    return sum(loss for loss, _ in parts), sum(weight for _, weight in parts)
+
+
+def _choice_loss(model: Any, rows: Sequence[Asked], choices: Mapping[int, Any]) -> tuple[Any, float]:
+    """Rows are filled up behind, where nothing looks back at.
+
+    While learning, each is seen with a random half or more of its items, so that no history is learned by heart.
+    """
     import torch
 
-    sequences = [[*read, *(known[target].ask for target in targets)] for read, targets, _ in rows]
+    seen = [_thinned(row) if model.training else row for row in rows]
+    sequences = [[*row.read, *row.asks] for row in seen]
     longest = max(map(len, sequences))
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in sequences])
-    states = model.base_model.model.model(tokens).last_hidden_state
-    embedding = model.base_model.model.get_output_embeddings()
-    losses = []
-    for target, among in choices.items():
-        asks = [
-            (row, len(read) + targets.index(target), answers[targets.index(target)])
-            for row, (read, targets, answers) in enumerate(rows)
-            if target in targets
-        ]
-        if asks:
-            at, where, answer = zip(*asks, strict=True)
-            scores = embedding(states[list(at), list(where)])[:, among]
-            wanted = torch.tensor([place[target][value] for value in answer])
-            losses.append(torch.nn.functional.cross_entropy(scores, wanted))
-    return torch.stack(losses).mean()
+    device = model.device
+    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in sequences], device=device)
+    inner = model.get_base_model()
+    states = inner.model(input_ids=tokens, use_cache=False).last_hidden_state
+    loss: Any = torch.zeros((), device=device)
+    count = 0
+    for ask, among in choices.items():
+        at = [(n, len(row.read) + row.asks.index(ask)) for n, row in enumerate(seen) if ask in row.asks]
+        if not at:
+            continue
+        wanted = [row.answers[row.asks.index(ask)] for row in seen if ask in row.asks]
+        rows_, places = zip(*at, strict=True)
+        scores = inner.lm_head(states[list(rows_), list(places)])[:, among.to(device)]
+        loss = loss + torch.nn.functional.cross_entropy(
+            scores.float(), torch.tensor(wanted, device=device), reduction="sum"
+        )
+        count += len(at)
+    return loss, float(count)
+
+
+def _thinned(row: Asked) -> Asked:
+    """Some of the items, in their order, and the questions in any order: what was asked before decides nothing.
+
+    Drawn from torch's numbers, which the loop sets anew for each step.
+    """
+    import torch
+
+    begin, candidate, *history = row.read
+    share = 0.1 + 0.9 * torch.rand(()).item()
+    kept = [item for item, draw in zip(history, torch.rand(len(history)).tolist(), strict=True) if draw < share]
+    order = torch.randperm(len(row.asks)).tolist()
+    return Asked(
+        (begin, candidate, *kept), tuple(row.asks[n] for n in order), tuple(row.answers[n] for n in order)
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from tests.worlds import BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
 from llmxrec.generators.embedded import slots
 from llmxrec.generators.embedded.delexicalise import Delexicalised, delexicalise
 from llmxrec.generators.embedded.generator import EmbeddedGenerator
-from llmxrec.generators.embedded.realise import realise
+from llmxrec.generators.embedded.realise import realise, sentences
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Instruction, Item, Prompt, User
 
@@ -42,16 +42,41 @@ def test_titles_labels_and_nouns_become_slots() -> None:
         ("It came out in 1995.", "a number"),
         ("As an engineer you will like it.", "the person's profile"),
         ("It is a drama.", "a label that is not shared"),
-        ('Unlike "Heat", it is a crime film.', "a relation that the plan does not hold"),
+        ('Unlike "Heat", this crime film.', "a relation that the plan does not hold"),
         ("It is the kind you usually pick.", "a relation that the plan does not hold"),
         ("It is critically acclaimed.", "what the world knows"),
-        ('It is a thriller, like "Heat".', "a relation that the plan does not hold"),
+        ('It is a thriller, like "Heat".', "a label that is not shared"),
     ],
 )
 def test_a_sentence_that_says_more_is_left_out_and_counted(sentence: str, wrong: str) -> None:
     found = taken(f'Like "Heat", "The Usual Suspects" is a crime film. {sentence} Enjoy it!')
     assert found.dropped == {wrong: 1}
     assert " ".join(found.tokens) == "like {h1} , {cand} is a {A} {item} . enjoy it !"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kept"),
+    [
+        ('You know this from "Fargo", "Casablanca" and "Heat".', "you know this from {h1} and {h2} ."),
+        ('You may like it, as you did "Fargo", a masterpiece.', "you may like it , as you did {h1} ."),
+        ("You may like it, as an engineer, for what Bogart does.", "you may like it ."),
+        ("As an engineer, you may like it.", "you may like it ."),
+        ('Like "Heat", it is crime, horror and romance.', "like {h1} , it is {A} ."),
+        ('Unlike "Heat", it is a crime film.', "it is a {A} {item} ."),
+    ],
+)
+def test_what_a_sentence_can_do_without_is_taken_out(sentence: str, kept: str) -> None:
+    found = taken(f"You know that crime pays. {sentence}")
+    *_, last = sentences(found.tokens)
+    assert " ".join(last) == kept and not found.dropped
+
+
+def test_words_that_are_not_known_are_taken_out_too() -> None:
+    asked = Instruction("explain", ANNA, (HEAT, FARGO, BAMBI), SUSPECTS)
+    text = 'Like "Heat", "The Usual Suspects" is a crime film. You may like it, forsooth. Forsooth!'
+    found = delexicalise(text, asked, MOVIES, knows=lambda word: word != "forsooth")
+    assert " ".join(found.tokens) == "like {h1} , {cand} is a {A} {item} . you may like it ."
+    assert found.dropped == {"a word that is not known": 1}
 
 
 def test_nothing_of_the_text_but_its_slots_is_of_the_item() -> None:

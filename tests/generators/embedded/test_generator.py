@@ -88,7 +88,7 @@ def test_what_the_model_did_not_end_is_cut_and_what_breaks_a_rule_is_replaced() 
     plan = make_plan(Instruction("explain", ANNA, (HEAT,), SUSPECTS), MOVIES)
     good = slots.tokens_of("like {h1}, {cand} is a {A} {item}.")
     assert finished([*good, *slots.tokens_of("and then")], plan, 75) == list(good)
-    assert finished(slots.tokens_of("unlike {h1}, {cand} is {A}."), plan, 75) == plain(plan)
+    assert finished(slots.tokens_of("unlike {h1}, {cand} is {A}."), plan, 75) == []
     assert finished([*good, *good], plan, 75) == list(good)
     for bare in (plan, Plan(MOVIES, SUSPECTS), Plan(MOVIES, SUSPECTS, cited=(HEAT,), properties=(("a", "b"),))):
         assert slots.obeys(plain(bare), bare)

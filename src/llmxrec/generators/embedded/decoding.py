@@ -22,7 +22,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 LONGEST = 96
 """Tokens of a text, at most; those it learned from have 62."""
-MOST_READ = 64
+MOST_READ = 416
 """Tokens read before anything is written or chosen, at most."""
 _ROOM_FOR_ONE = 16
 """Words of the sentences' own that one more may take; its titles come on top."""
@@ -263,6 +263,7 @@ class _Line:
         self.tokens: list[int] = []
         self.ended = False
         self._kept = self._words = self._words_kept = 0  # tokens and words, and those of the sentences that are kept
+        self._left_kept = dict(self._left)
         self._spoilt = False
         self._begin()
 
@@ -293,8 +294,9 @@ class _Line:
         if rules.ends[token]:
             if self._spoilt:
                 del self.tokens[self._kept :]
-                self._words = self._words_kept
+                self._words, self._left = self._words_kept, dict(self._left_kept)
             self._kept, self._words_kept, self._spoilt = len(self.tokens), self._words, False
+            self._left_kept = dict(self._left)
             self._begin()
             if slots.complete([rules.vocabulary[t] for t in self.tokens], self._plan):
                 self.allowed[rules.end] = True

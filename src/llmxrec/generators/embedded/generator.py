@@ -16,7 +16,7 @@ import numpy as np
 
 from llmxrec.evidence.plan import Plan, make_plan
 from llmxrec.generators.embedded import slots
-from llmxrec.generators.embedded.attributes import Answers, known_answers, read_items
+from llmxrec.generators.embedded.attributes import Answers, known_answers, likeliest, read_items
 from llmxrec.generators.embedded.decoding import LONGEST, Writer
 from llmxrec.generators.embedded.realise import realise, sentences
 from llmxrec.generators.specs import GenerationSettings
@@ -27,6 +27,8 @@ MODEL = Path(__file__).parent / "model"
 _AT_ONCE = 256
 _TEMPERATURE, _TOP_P = 0.8, 0.95
 """Where the settings name no temperature: enough that no two people read the same, and few odd words."""
+_ATTEMPTS = 3
+"""Times that a text is begun anew, where nothing of it could be kept; then a plain sentence says what there is."""
 _LENGTHS = ((1, 2, 3, 4), (8, 30, 42, 20))
 """Sentences, and how often so many are wanted."""
 
@@ -88,7 +90,9 @@ class EmbeddedGenerator:
             asked = [self._known[target] for target in targets]
             reads = np.array([read + [one.ask for one in asked] for _, read in rows])
             shares = self.writer.choose(reads, len(asked), [one.tokens for one in asked])
-            best = [[one.values[n] for n in share.argmax(1)] for one, share in zip(asked, shares, strict=True)]
+            best = [
+                [one.values[n] for n in likeliest(share, one.values)] for one, share in zip(asked, shares, strict=True)
+            ]
             for (prompt, read), *said in zip(rows, *best, strict=True):
                 text = json.dumps(dict(zip(targets, said, strict=True)), ensure_ascii=False)
                 yield Answer(prompt.key, text, input_tokens=len(read) + len(asked), output_tokens=len(asked))
@@ -103,37 +107,44 @@ class EmbeddedGenerator:
 
     def _answers(self, batch: Sequence[Prompt]) -> Iterator[Answer]:
         plans = [make_plan(prompt.instruction, prompt.domain) for prompt in batch]
+        most = [min(prompt.max_words, self.settings.max_tokens) for prompt in batch]
+        texts = self._written(batch, plans, most, 0)
+        for attempt in range(1, _ATTEMPTS):
+            again = [row for row, text in enumerate(texts) if not text]
+            some = [batch[row] for row in again], [plans[row] for row in again], [most[row] for row in again]
+            for row, text in zip(again, self._written(*some, attempt), strict=True):
+                texts[row] = text
+        for prompt, plan, text in zip(batch, plans, texts, strict=True):
+            said = text or plain(plan)
+            yield Answer(prompt.key, realise(said, plan), input_tokens=slots.READ, output_tokens=len(said))
+
+    def _written(
+        self, batch: Sequence[Prompt], plans: Sequence[Plan], most: Sequence[int], attempt: int
+    ) -> list[list[str]]:
+        """A text for each prompt, as tokens; empty where none of it will do."""
         wanted, draws = [], np.empty((len(batch), LONGEST))
         for row, prompt in enumerate(batch):
-            seed = derive(self.settings.seed, "embedded", prompt.seed)
+            seed = derive(self.settings.seed, "embedded", prompt.seed, *([attempt] if attempt else []))
             wanted.append(random.Random(seed).choices(*_LENGTHS)[0])
             draws[row] = np.random.Generator(np.random.PCG64(seed)).random(LONGEST)
-        most = [min(prompt.max_words, self.settings.max_tokens) for prompt in batch]
         temperature, top_p = self.settings.temperature, self.settings.top_p
         if temperature is None:
             temperature, top_p = _TEMPERATURE, min(top_p, _TOP_P)
-        texts = self.writer.write(
-            plans,
-            wanted,
-            most,
-            draws,
-            temperature=temperature,
-            top_p=top_p,
-        )
-        for prompt, plan, tokens, words in zip(batch, plans, texts, most, strict=True):
-            said = finished(tokens, plan, words)
-            yield Answer(prompt.key, realise(said, plan), input_tokens=slots.READ, output_tokens=len(said))
+        if attempt and not temperature:
+            return [[] for _ in batch]  # it would write the same again
+        texts = self.writer.write(plans, wanted, most, draws, temperature=temperature, top_p=top_p)
+        return [finished(text, plan, words) for text, plan, words in zip(texts, plans, most, strict=True)]
 
 
 def finished(tokens: Sequence[str], plan: Plan, max_words: int) -> list[str]:
-    """The whole sentences of a text, as many as `max_words` allow; a plain one where none of it will do."""
+    """The whole sentences of a text, as many as `max_words` allow; none where none of it will do."""
     kept = [one for one in sentences(tokens) if one[-1] in slots.SENTENCE_ENDS]
     while kept:
         text = [token for one in kept for token in one]
         if slots.obeys(text, plan) and len(realise(text, plan).split()) <= max_words:
             return text
         kept.pop()
-    return plain(plan)
+    return []
 
 
 def plain(plan: Plan) -> list[str]:

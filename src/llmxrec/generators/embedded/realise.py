@@ -33,7 +33,7 @@ def realise(tokens: Iterable[str], plan: Plan) -> str:
             continue
         if out and out[-1] in (" a", "a", " A", "A") and _takes_an(words):
             out[-1] += "n"
-        if begins:
+        if begins or token.split("'")[0] == "i":
             words = words[:1].upper() + words[1:]
         out.append(f" {words}" if out else words)
         begins = False

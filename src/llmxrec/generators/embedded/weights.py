@@ -54,7 +54,7 @@ def load_weights(folder: Path, adapter: Path | None = None) -> Weights:
             arrays[_EMBEDDING], vocabulary = np.concatenate([arrays[_EMBEDDING], new]), more
         tuned = _add(arrays, adapter)
     written = int(config.get("written", len(vocabulary)))
-    learned = sorted(token for token in set(tuned) if written <= token < int(config["vocab_size"]))
+    learned = sorted(token for token in set(tuned) if token >= written and not vocabulary[token].startswith("<"))
     order = [*range(written), *learned, *sorted({*range(written, len(vocabulary))} - {*learned})]
     arrays[_EMBEDDING] = arrays[_EMBEDDING][order]
     return Weights(config, arrays, tuple(vocabulary[token] for token in order), written + len(learned))
