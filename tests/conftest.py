@@ -6,6 +6,8 @@ import os
 
 # Two processes test at once: more threads than cores wait for each other, which makes a small model 20 times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read by huggingface_hub when it is first imported. No test asks the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from tests.generators.loopback import Loopback, Serve
+from tests.generators.tiny import make_models
 from typer.testing import CliRunner
 
 from llmxrec.cli import app
@@ -54,6 +57,14 @@ def _folder(folder: Path, what: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{what} may not be distributed with the project, and {folder} is not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `make_models`: tiny models made on the spot."""
+    root = tmp_path_factory.mktemp("tiny")
+    make_models(root)
+    return root
 
 
 @pytest.fixture

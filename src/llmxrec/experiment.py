@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.judging import Judged, contests, judge_contests
 from llmxrec.evaluation.reading import read_part
 from llmxrec.explain import Outcome, Questions, explain
-from llmxrec.generators.specs import GenerationSettings, make_generator, slug
-from llmxrec.lookup import closest
+from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec, slug
+from llmxrec.lookup import closest, resolve
 from llmxrec.notes import refuse_to_mix
-from llmxrec.progress import progress
+from llmxrec.progress import progress, quiet
 from llmxrec.prompts.instructions import PromptSettings, check_shown
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
@@ -40,7 +41,12 @@ from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
+from llmxrec.records import Pair
+from llmxrec.sources import in_folds
 from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, what_was_known
+from llmxrec.tuning.adapters import Card, read_card
+from llmxrec.tuning.lessons import Lessons, digest
+from llmxrec.tuning.loop import Team, TuningSettings
 from llmxrec.workspace import Workspace, atomic
 
 DATA_FOLDERS = ("data", "../shared/data")
@@ -309,6 +315,90 @@ def explain_recommendations(workspace: Workspace, generator: GeneratorRecipe, qu
             settings=answer_settings(generator, questions.settings, questions.seed, known),
             advance=advance,
         )
+
+
+_TUNERS = {
+    "embedded": "llmxrec.tuning.embedded:tune_embedded",
+    "hf": "llmxrec.tuning.language:tune_language",
+    "judge": "llmxrec.tuning.judges:tune_judge",
+    "prefer": "llmxrec.tuning.preference:tune_preference",
+}
+"""Who tunes: on lessons by the kind of the base model, else by the task."""
+
+
+def tune(
+    workspace: Workspace,
+    base: str,
+    tasks: Collection[str],
+    name: str,
+    rows: Lessons | Sequence[Pair],
+    settings: TuningSettings,
+    *,
+    prompt: PromptSettings | None = None,
+    folds: int | None = None,
+    say: Say = print,
+) -> dict[Path, Card]:
+    """Tune the adapter `name` of the model `base` on `rows`: lessons, or pairs where the task is judge or prefer.
+
+    With `folds`, several of them: `NAME/fold-1` and so on, each tuned without another part of the people. Returns the
+    cards by their folders. Interrupted, the same call goes on; what was tuned in the same way before is kept. Raises
+    InputError where something else lies there, or for a base that cannot be tuned.
+    """
+    spec = read_spec(base)
+    task = next((task for task in tasks if task in ("judge", "prefer")), None)
+    kind = task or spec.kind
+    if kind not in _TUNERS or spec.adapter is not None:
+        cure = "give a base without an adapter: embedded or hf:NAME_OR_PATH"
+        raise InputError("what is tuned is a model that runs here", value=base, cure=cure)
+    folder = workspace.adapter(name)
+    parts: dict[Path, Lessons | Sequence[Pair]] = {folder: rows}
+    if folds is not None:
+        if not isinstance(rows, Lessons):
+            raise InputError("folds are of people who are asked about", value=task, cure="leave --folds out")
+        parts = {folder / f"fold-{n}": part for n, part in enumerate(in_folds(rows, folds, settings.seed), 1)}
+    model = (spec.model,) if spec.kind == "hf" else ()
+    asked = {"prompt": prompt or PromptSettings()} if kind == "hf" else {}
+    wanted = {
+        place: {
+            "base": ":".join([spec.kind, *model]),
+            "data": digest(part.rows) if isinstance(part, Lessons) else None,
+            "settings": settings.model_dump(mode="json"),
+            "prompt": asked["prompt"].model_dump(mode="json") if asked else {},
+        }
+        for place, part in parts.items()
+    }
+    done = [place for place in parts if _is_tuned(folder, place, wanted[place])]
+    tuner = resolve("tuning of", kind, _TUNERS)
+    cards = {}
+    for place, part in parts.items():
+        checkpoint = place.with_name(f".{place.name}.checkpoint")
+        if place in done:
+            say(f"{place} was tuned before")
+            cards[place] = Card.from_json(read_card(place))
+        else:
+            count = len(part.rows if isinstance(part, Lessons) else part)
+            learned = round(count * (1 - settings.held_out))
+            showing = progress(f"tuning {place.relative_to(folder.parent)}", learned * settings.epochs)
+            with showing if Team().first else nullcontext(quiet) as advance:
+                cards[place] = tuner(*model, part, place, settings, **asked, checkpoint=checkpoint, advance=advance)
+        checkpoint.unlink(missing_ok=True)
+    return cards
+
+
+def _is_tuned(folder: Path, place: Path, wanted: Mapping[str, Any]) -> bool:
+    """Whether the adapter that is to lie at `place`, in the `folder` of its name, lies there.
+
+    Raises InputError where one lies there that was tuned otherwise, or folds instead of one, or one instead of folds.
+    """
+    there, card = (place / "adapter_config.json").exists(), read_card(place)
+    different = [key for key, value in wanted.items() if there and card.get(key) != value]
+    if different or (any(folder.glob("fold-*")) if place == folder else (folder / "adapter_config.json").exists()):
+        other = f": on other {different[0]}" if different else ""
+        raise InputError(
+            f"{folder} holds what was tuned otherwise{other}",
+            cure="keep both with --name OTHER, or delete the folder to start over",
+        )
+    return there
 
 
 def judge_explanations(

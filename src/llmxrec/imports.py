@@ -22,10 +22,10 @@ from llmxrec.generators.replies import ended
 from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.notes import refuse_to_mix
 from llmxrec.records import Explanation, Status
+from llmxrec.sources import TEXT
 from llmxrec.stored import knowledge, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace, atomic, plain, safe_name
 
-_TEXT = ("explanation", "response", "output", "answer", "reason", "why")
 _GENERATOR = ("model", "system", "method")
 _PAIR = ["user_id", "item_id"]
 
@@ -111,7 +111,7 @@ def _read(file: Path, generator: str | None, columns: Mapping[str, str]) -> pl.D
     """LINE, user_id, item_id, text, generator, status of each row."""
     table = read_table(file)
     check_used(columns, table.columns)
-    text = as_text(table[need("text", table.columns, columns, file, *_TEXT)])
+    text = as_text(table[need("text", table.columns, columns, file, *TEXT)])
     if text is None:
         raise InputError("explanations are text", value="lists", cure="give each its own row", file=file)
     given = find("generator", table.columns, columns, *_GENERATOR)

@@ -54,6 +54,10 @@ class Workspace:
         """What a judge was found to be worth when it gave its verdicts."""
         return self.verdicts(recommender, judge).with_suffix(".validity.json")
 
+    def adapter(self, name: str) -> Path:
+        """The folder of an adapter, or of its folds."""
+        return self.path / "adapters" / safe_name(name)
+
     def prompts(self, recommender: str) -> Path:
         """What generators were asked, word for word, where it came with explanations made elsewhere."""
         return self.path / "prompts" / f"{safe_name(recommender)}.parquet"

@@ -110,7 +110,7 @@ def _questions(
     Rows of an item that is not of the dataset are left out: nobody could have asked about it.
     """
     settings = PromptSettings(history=shown) if shown else PromptSettings()
-    histories = _histories(workspace, dataset, recommender)
+    histories = known_histories(workspace, dataset, recommender)
     make = Instructions.of(dataset, histories, settings, [user_id for user_id, _ in rows])
     words = _words(workspace, recommender)
     numbers = {user: number for number, user in enumerate(histories.users.to_list())}
@@ -137,8 +137,8 @@ def _as_told(words: str, made: Instruction) -> Instruction:
     return replace(told, user=replace(told.user, user_id=made.user.user_id))
 
 
-def _histories(workspace: Workspace, dataset: Dataset, recommender: str) -> Histories:
-    """What the recommender knew."""
+def known_histories(workspace: Workspace, dataset: Dataset, recommender: str | None) -> Histories:
+    """What the recommender knew; None: everything."""
     noted = workspace.read_manifest().get("recommenders", {}).get(recommender, {})
     held_out = isinstance(noted, dict) and noted.get("hold_out")
     interactions = leave_one_out(dataset).train if held_out else dataset.interactions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -133,25 +134,12 @@ class TransformersGenerator:
     @cached_property
     def model(self) -> Any:
         """The weights, with the adapter on them."""
-        import torch
-        from transformers import AutoModelForCausalLM, GenerationConfig
+        from transformers import GenerationConfig
 
-        cuda = self._device == "cuda"
-        half = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                self._source,
-                trust_remote_code=self.settings.trust_remote_code,
-                use_safetensors=True,
-                dtype=half if cuda else torch.float32,
-                device_map="auto" if cuda else None,
-            )
-            own = model.generation_config
-            stops = sorted({*_ids(own.eos_token_id), *_ids(self.tokenizer.eos_token_id)})
-            pads = [*_ids(self.tokenizer.pad_token_id), *_ids(own.pad_token_id), *stops, 0]
-            model.generation_config = GenerationConfig(eos_token_id=stops or None, pad_token_id=pads[0])
-        except Exception as error:  # noqa: BLE001 - as above
-            raise _not_loaded("model", self._source, error) from None
+        model = load_weights(self._source, trust_remote_code=self.settings.trust_remote_code)
+        stops = ends(model, self.tokenizer)
+        pads = [*_ids(self.tokenizer.pad_token_id), *_ids(model.generation_config.pad_token_id), *stops, 0]
+        model.generation_config = GenerationConfig(eos_token_id=stops or None, pad_token_id=pads[0])
         if self._adapter is not None:
             try:
                 from peft import PeftModel
@@ -160,6 +148,46 @@ class TransformersGenerator:
             except Exception as error:  # noqa: BLE001 - as above
                 raise _not_loaded("adapter", str(self._adapter), error) from None
         return model.eval()
+
+
+def load_weights(model: str, *, device: Any = None, quantize: bool = False, trust_remote_code: bool = False) -> Any:
+    """The weights of `model`, a folder or a name on the Hugging Face hub, from safetensors: bfloat16 on CUDA (float16
+    on cards that do not know it), float32 on the CPU.
+
+    On `device`; None: on all CUDA devices together if need be, or on the CPU where there is none. `quantize`: in 4
+    bits, which takes CUDA and bitsandbytes. Raises InputError where they cannot be read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    cuda = torch.cuda.is_available() if device is None else torch.device(device).type == "cuda"
+    half = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
+    how: dict[str, Any] = {"dtype": half if cuda else torch.float32}
+    if cuda:
+        how["device_map"] = "auto" if device is None else {"": device}
+    if quantize:
+        _check_quantizable(cuda)
+        how["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=half
+        )
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            model, trust_remote_code=trust_remote_code, use_safetensors=True, **how
+        )
+    except Exception as error:  # noqa: BLE001 - what a broken file raises is up to three libraries
+        raise _not_loaded("model", model, error) from None
+
+
+def _check_quantizable(cuda: bool) -> None:
+    if not cuda:
+        raise InputError("a model is held in 4 bits on CUDA only", cure="leave quantize out")
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtra("a model in 4 bits", "quantize")
+
+
+def ends(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens at which an answer of `model` ends."""
+    return sorted({*_ids(model.generation_config.eos_token_id), *_ids(tokenizer.eos_token_id)})
 
 
 class DrawByRow:
@@ -198,8 +226,7 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
     Marks that mean something to the model ("</s>") are broken up where they stand in a message: titles are data.
     """
-    marks = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special and len(str(token)) > 1]
-    turns = [(message.role, _without_marks(speakable(message.content), marks)) for message in messages]
+    turns = [(message.role, _without_marks(message.content, tokenizer)) for message in messages]
     if not tokenizer.chat_template:
         text = "".join(f"{content}\n\n" for _, content in turns)
         plain: list[int] = tokenizer(text)["input_ids"]
@@ -219,13 +246,46 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
         raise InputError(f"the model's chat template takes no such conversation: {brief(str(error))}") from None
 
 
+def answer_tokens(tokenizer: Any, text: str, stops: Sequence[int]) -> list[int]:
+    """The tokens a model should write behind `prompt_tokens` to say `text` and stop, at one of `stops` (see `ends`).
+
+    The stop is the one that the chat template sets behind an answer, else the tokenizer's own. Raises InputError where
+    there is none.
+    """
+    words: list[int] = tokenizer(_without_marks(text, tokenizer), add_special_tokens=False)["input_ids"]
+    stop = next((token for token in _behind_an_answer(tokenizer) if token in stops), tokenizer.eos_token_id)
+    stop = stop if stop is not None else next(iter(stops), None)
+    if stop is None:
+        raise InputError(
+            "a model that learns to answer has a token for the end", cure="give its tokenizer an eos_token"
+        )
+    return [*words, stop]
+
+
+def _behind_an_answer(tokenizer: Any) -> list[int]:
+    """What the chat template makes of an answer, its tokens included; nothing where there is no template."""
+    if not tokenizer.chat_template:
+        return []
+    from jinja2.exceptions import TemplateError
+
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
+    try:
+        asked: list[int] = tokenizer.apply_chat_template(turns[:1], return_dict=False)
+        told: list[int] = tokenizer.apply_chat_template(turns, return_dict=False)
+    except TemplateError:
+        return []
+    return told[len(asked) :]
+
+
 def _templated(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> list[int]:
     conversation = [{"role": role, "content": content} for role, content in turns]
     tokens: list[int] = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
     return tokens
 
 
-def _without_marks(text: str, marks: Sequence[str]) -> str:
+def _without_marks(text: str, tokenizer: Any) -> str:
+    text = speakable(text)
+    marks = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special and len(str(token)) > 1]
     for mark in marks:
         text = text.replace(mark, f"{mark[0]} {mark[1:]}")
     return text

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llmxrec.errors import InputError
-from llmxrec.tuning.loop import Curve, TuningSettings
+from llmxrec.tuning.loop import Curve, Team, TuningSettings
 
 CARD = "card.json"
 
@@ -29,16 +29,26 @@ class Card:
     settings: TuningSettings
     curve: Curve
     dropped: Mapping[str, int]
+    prompt: Mapping[str, Any] = field(default_factory=dict)
+    """How its prompts were made (PromptSettings), where it read any: it is at its best when asked in the same way."""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "settings": self.settings.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, card: Mapping[str, Any]) -> Card:
+        """What `to_json` made."""
+        known = {"settings": TuningSettings(**card["settings"]), "curve": Curve(**card["curve"])}
+        return cls(**{**card, **known, "users": tuple(card["users"])})
 
 
 def save_adapter(model: Any, folder: Path, card: Card, tokenizer: Any = None) -> None:
     """Write the adapter of `model` (PEFT's), its card, and the `tokenizer` where tokens are new; whole or not at all.
 
-    What lay in `folder` before is replaced.
+    What lay in `folder` before is replaced. Of several processes that tune together, one writes.
     """
+    if not Team().first:
+        return
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     model.save_pretrained(draft, save_embedding_layers=False)
@@ -55,16 +65,25 @@ def tuned_on(folder: Path) -> frozenset[str]:
 
     Raises InputError for a card that cannot be read.
     """
+    return frozenset(read_card(folder).get("users", []))
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """An adapter's card as JSON (see `Card.to_json`); empty where there is none.
+
+    Raises InputError for one that cannot be read.
+    """
     file = folder / CARD
     if not file.exists():
-        return frozenset()
+        return {}
     try:
-        users = json.loads(file.read_text(encoding="utf-8")).get("users", [])
+        card = json.loads(file.read_text(encoding="utf-8"))
+        users = card.get("users", [])
         if not isinstance(users, list) or not all(isinstance(user, str) for user in users):
             raise ValueError
     except (ValueError, AttributeError, RecursionError):
         raise InputError("an adapter's card is JSON, and lists users", file=file, cure="tune it again") from None
-    return frozenset(users)
+    return dict(card)
 
 
 def check_apart(tuned: Iterable[str], measured: Iterable[str]) -> None:

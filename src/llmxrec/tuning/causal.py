@@ -6,6 +6,7 @@ adapter's change.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ def with_lora(model: Any, settings: TuningSettings, *, new_tokens: Sequence[int]
         import torch
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise MissingExtra("tuning", "torch") from None
+        raise MissingExtra("tuning", "tune") from None
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -40,7 +41,9 @@ def with_lora(model: Any, settings: TuningSettings, *, new_tokens: Sequence[int]
         trainable_token_indices={"embed_tokens": list(new_tokens)} if new_tokens else None,
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    on_cuda = model.device.type == "cuda"
+    with torch.random.fork_rng(devices=[model.device] if on_cuda else []), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by old names
         torch.manual_seed(settings.seed)
         return get_peft_model(model, lora)
 
@@ -69,9 +72,19 @@ def answer_logits(model: Any, rows: Sequence[Sequel]) -> tuple[Any, Any]:
     wanted = torch.zeros(tokens.shape, dtype=torch.bool, device=device)
     for number, row in enumerate(rows):
         wanted[number, row.read : len(row.tokens)] = True
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    states = inner.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
-    return inner.lm_head(states[wanted[:, 1:]]), tokens[wanted]
+    head = model.get_output_embeddings()
+    # The model's own way to logits, for some scale or bend them; only the head is told where they are wanted.
+    at_answers = head.register_forward_pre_hook(lambda _, given: (_at(given[0], wanted[:, 1:]),))
+    try:
+        logits = model(input_ids=tokens[:, :-1], use_cache=False).logits[0]
+    finally:
+        at_answers.remove()
+    return logits, tokens[wanted]
+
+
+def _at(states: Any, places: Any) -> Any:
+    """Of `states` (row, place, size), those at `places` (a mask), as one row."""
+    return states[places.to(states.device)].unsqueeze(0)
 
 
 def trained(model: Any) -> Mapping[str, Any]:

@@ -9,9 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +25,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from llmxrec.errors import InputError, MissingExtra, WorkError
-from llmxrec.progress import Advance, quiet
+from llmxrec.progress import Advance, note, quiet
 from llmxrec.seeds import derive
 from llmxrec.settings import Settings
 from llmxrec.workspace import atomic
@@ -106,15 +111,35 @@ def learn(
     """Adjust those weights of `model` that require a gradient; they end as they were when `held_out` was met best.
 
     The model stands on its device and is left in evaluation mode. `checkpoint` is a file from which an interrupted
-    call goes on, if it was about the same settings and `about` (a digest of rows and model), and which is gone in the
-    end. `advance` counts rows. Raises InputError where there are no rows, WorkError where nothing but no-numbers is
-    learned.
+    call goes on, if it was about the same settings and `about` (a digest of rows and model); whoever saved what was
+    learned deletes it. Ctrl-C ends the step under way, and leaves a checkpoint. `advance` counts rows. Raises
+    InputError where there are no rows, WorkError where nothing but no-numbers is learned or memory does not suffice.
     """
     import torch
 
     if not job.rows:
         raise InputError("tuning needs rows to learn from", value=0)
-    team = _Team()
+    team = Team()
+    try:
+        with _asked_to_stop() as stop:
+            return _learn(model, job, settings, team, _Checkpoint(checkpoint, settings, about), stop, advance)
+    except torch.cuda.OutOfMemoryError:
+        raise WorkError(
+            f"the device's memory does not hold {settings.rows_at_once} rows at once; lower rows_at_once"
+        ) from None
+
+
+def _learn(
+    model: Any,
+    job: Job[Row],
+    settings: TuningSettings,
+    team: Team,
+    kept: _Checkpoint,
+    stop: Callable[[], bool],
+    advance: Advance,
+) -> Curve:
+    import torch
+
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     optimizer = torch.optim.AdamW(
         list(weights.values()), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
@@ -122,7 +147,6 @@ def learn(
     lengths = [job.length(row) for row in job.rows]
     per_epoch = -(-len(lengths) // settings.batch_size)
     planned = per_epoch * settings.epochs
-    kept = _Checkpoint(checkpoint, settings, about)
     curve, best = kept.read(weights, optimizer)
     first = curve.steps
     advance(sum(len(some) for n in range(first // per_epoch) for some in steps(lengths, settings, n)))
@@ -146,9 +170,13 @@ def learn(
             optimizer.zero_grad(set_to_none=True)
             total, much = total + loss, much + weight
             curve.steps, curve.seconds = number + 1, before + time.perf_counter() - start
+            note(advance, f"loss {total / much:.3f}")
             advance(len(some))
-            if team.first and number + 1 < (epoch + 1) * per_epoch:
-                kept.keep(weights, optimizer, curve, best, (total, much))
+            if number + 1 < (epoch + 1) * per_epoch:
+                if team.first:
+                    kept.keep(weights, optimizer, curve, best, (total, much), due=stop())
+                if stop():
+                    raise KeyboardInterrupt
         curve.loss.append(total / much)
         if job.held_out:
             curve.held_out.append(measure(model, job, settings, team))
@@ -157,16 +185,37 @@ def learn(
             best = {name: weight.detach().clone() for name, weight in weights.items()}
         if not math.isfinite(curve.loss[-1]):
             raise WorkError("the model learned no numbers: its steps were too long; lower learning_rate")
-        if team.first and epoch + 1 < settings.epochs:
+        if team.first:
             kept.keep(weights, optimizer, curve, best, (0.0, 0.0), due=True)
+        if stop():
+            raise KeyboardInterrupt
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(best[name])
     model.eval()
-    team.wait()
-    if team.first:
-        kept.discard()
     return curve
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: a step is taken to its end first, for half of one cannot be gone on from.
+
+    Pressed again, it interrupts at once.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # whom Python tells of signals
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def steps(lengths: Sequence[int], settings: TuningSettings, epoch: int) -> list[npt.NDArray[np.int64]]:
@@ -190,11 +239,11 @@ def pace(step: int, steps: int, warm_up: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
 
 
-def measure(model: Any, job: Job[Row], settings: TuningSettings, team: _Team | None = None) -> float:
+def measure(model: Any, job: Job[Row], settings: TuningSettings, team: Team | None = None) -> float:
     """Mean loss over what `held_out` answers."""
     import torch
 
-    team = team or _Team()
+    team = team or Team()
     model.eval()
     rows = sorted(job.held_out, key=job.length)[team.rank :: team.size]
     total = much = 0.0
@@ -207,7 +256,7 @@ def measure(model: Any, job: Job[Row], settings: TuningSettings, team: _Team | N
 
 
 def _accumulate(
-    model: Any, job: Job[Row], some: npt.NDArray[np.int64], settings: TuningSettings, team: _Team
+    model: Any, job: Job[Row], some: npt.NDArray[np.int64], settings: TuningSettings, team: Team
 ) -> tuple[float, float]:
     """Gradients of the summed loss of a step's rows, this process's share; returns loss and weight of all shares."""
     mine = some[team.rank :: team.size]
@@ -219,7 +268,7 @@ def _accumulate(
     return team.sum(total, much)
 
 
-def _divide_gradients(weights: Any, much: float, team: _Team) -> None:
+def _divide_gradients(weights: Any, much: float, team: Team) -> None:
     """From the sums of each process to the mean over everything that the step's rows answer."""
     import torch
 
@@ -230,28 +279,34 @@ def _divide_gradients(weights: Any, much: float, team: _Team) -> None:
         weight.grad /= max(much, 1e-12)
 
 
-class _Team:
-    """The processes that tune together: this one alone, unless `accelerate launch` started several."""
+class Team:
+    """The processes that tune together: this one alone, unless `accelerate launch` (or torchrun) started several.
+
+    `first` is the one that prints and writes; `device` is where the model of this one stands, None where it is alone
+    and any will do.
+    """
 
     def __init__(self) -> None:
-        import os
-
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
+        self.rank = int(os.environ.get("RANK", "0")) if self.size > 1 else 0
         self.first = self.rank == 0
-        if self.size > 1:
-            try:
-                from accelerate import PartialState
-            except ImportError:
-                raise MissingExtra("tuning on several processes", "tune") from None
-            self._device = PartialState().device
+
+    @cached_property
+    def device(self) -> Any:
+        if self.size == 1:
+            return None
+        try:
+            from accelerate import PartialState
+        except ImportError:
+            raise MissingExtra("tuning on several processes", "tune") from None
+        return PartialState().device
 
     def sum(self, one: float, other: float) -> tuple[float, float]:
         if self.size == 1:
             return one, other
         import torch
 
-        both = torch.tensor([one, other], dtype=torch.float64, device=self._device)
+        both = torch.tensor([one, other], dtype=torch.float64, device=self.device)
         self.sum_in_place(both)
         return both[0].item(), both[1].item()
 
@@ -260,12 +315,6 @@ class _Team:
             import torch
 
             torch.distributed.all_reduce(tensor)
-
-    def wait(self) -> None:
-        if self.size > 1:
-            import torch
-
-            torch.distributed.barrier()
 
 
 class _Checkpoint:
@@ -333,7 +382,3 @@ class _Checkpoint:
                 {name: array.contiguous() for name, array in arrays.items()}, draft, {"llmxrec": json.dumps(said)}
             )
         self._due = time.monotonic() + _CHECKPOINT_S
-
-    def discard(self) -> None:
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)

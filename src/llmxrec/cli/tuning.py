@@ -1,0 +1,133 @@
+"""Commands that tune: tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import listed, numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.cli.data import WorkspacePath
+from llmxrec.errors import InputError
+from llmxrec.lookup import closest
+from llmxrec.workspace import Workspace
+
+if TYPE_CHECKING:
+    from llmxrec.records import Pair
+    from llmxrec.tuning.adapters import Card
+    from llmxrec.tuning.lessons import Lessons
+
+TASKS = ("explain", "attributes", "judge", "prefer")
+
+
+@app.command()
+def tune(
+    workspace: WorkspacePath,
+    base: Annotated[str, typer.Option(help="The model: embedded, hf:NAME_OR_PATH, llama-2...")],
+    name: Annotated[str, typer.Option(help="What to call the adapter.")],
+    task: Annotated[str, typer.Option(help="explain, attributes or both with a comma between; judge; prefer.")] = (
+        "explain,attributes"
+    ),
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="SOURCE",
+            help="Explanations to learn: annotated (the default), WORKSPACE/explanations/RECOMMENDER/GENERATOR.jsonl, "
+            "a file of lessons, or a table with user, item and text. Can be given again.",
+        ),
+    ] = None,
+    recommender: Annotated[
+        list[str] | None, typer.Option(help="Whose recommendations are asked about; all. Can be given again.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="An attribute to learn; by default, all. Can be given again.")
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Learn from so many people only, drawn by the seed; the others stay.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="So many adapters, each tuned without another part of the people.")
+    ] = None,
+    labelled: Annotated[Path | None, typer.Option("--pairs", help="Labelled pairs, for judge and prefer.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it is tuned: --set epochs=5.")
+    ] = None,
+    template: Annotated[str, typer.Option(help="Of prompts: default, paper or FILE.txt.")] = "default",
+    history: Annotated[int, typer.Option(min=0, help="The newest items shown, at most.")] = 20,
+    item_attributes: Annotated[str | None, typer.Option(help="Shown of items: genres,year; '' for none.")] = None,
+    user_attributes: Annotated[str | None, typer.Option(help="Shown of users: age,gender; '' for none.")] = None,
+    reasoning: Annotated[bool, typer.Option(help="Chain of thought in the prompt.")] = True,
+    max_words: Annotated[int, typer.Option(min=1, help="Words asked for; longer texts are not learned.")] = 75,
+) -> None:
+    """Tune a LoRA adapter of a model that runs here. Stopped at any moment, the same command goes on."""
+    from llmxrec import experiment
+    from llmxrec.evaluation.pairs import read_pairs
+    from llmxrec.prompts.instructions import PromptSettings
+    from llmxrec.settings import check
+    from llmxrec.sources import drawn, gather
+    from llmxrec.tuning.loop import Team, TuningSettings
+
+    place, tasks = Workspace(workspace), _tasks(task)
+    settings = check(TuningSettings, numbers_or_words(pairs("--set", setting or [])), "tuning")
+    prompt = PromptSettings(
+        template=template,
+        history=history,
+        item_attributes=listed(item_attributes),
+        user_attributes=listed(user_attributes),
+        reasoning=reasoning,
+        max_words=max_words,
+    )
+    first = Team().first  # of several processes that tune together, one speaks
+    rows: Lessons | list[Pair]
+    if {"judge", "prefer"} & {*tasks}:
+        if labelled is None or source or users:
+            raise InputError(f"{task} learns from labelled pairs", cure="give --pairs FILE, without --from and --users")
+        rows = read_pairs(labelled)
+    else:
+        if labelled is not None:
+            raise InputError("--pairs go with --task judge or prefer", value=task, cure="leave them out")
+        rows = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed)
+        rows = rows if users is None else drawn(rows, users, settings.seed)
+    if first:
+        say(str(rows) if not isinstance(rows, list) else f"{len(rows):,} pairs")
+    tell = say if first else _silent
+    cards = experiment.tune(place, base, tasks, name, rows, settings, prompt=prompt, folds=folds, say=tell)
+    if not first:
+        return
+    for folder, card in cards.items():
+        for line in _lines(card):
+            say(line)
+        wrote(folder)
+    adapter = f"{base}+{place.adapter(name)}"
+    if tasks == ("judge",):
+        say_next("validate-judge", "--judge", f"pairwise:{adapter}", "--test", "PAIRS")
+    else:
+        stage = "explain" if folds is None and {"explain", "prefer"} & {*tasks} else "predict"
+        say_next(stage, workspace, "--generator", adapter)
+
+
+def _tasks(text: str) -> tuple[str, ...]:
+    tasks = listed(text) or ()
+    for task in tasks:
+        if task not in TASKS:
+            raise closest("task", task, TASKS)
+    if not tasks or (len({*tasks}) > 1 and {"judge", "prefer"} & {*tasks}):
+        raise InputError("an adapter learns explain, attributes or both; or judge; or prefer", value=text)
+    return tasks
+
+
+def _lines(card: Card) -> list[str]:
+    """What was learned, and how the loss fell."""
+    out = ", ".join(f"{count:,} {why}" for why, count in card.dropped.items())
+    lines = [f"{card.rows:,} rows learned, {card.held_out:,} held out" + (f" (left out: {out})" if out else "")]
+    for number, loss in enumerate(card.curve.loss):
+        held = f", on those held out {card.curve.held_out[number]:.3f}" if card.curve.held_out else ""
+        lines.append(f"  epoch {number + 1}: loss {loss:.3f}{held}{' (kept)' if number + 1 == card.curve.best else ''}")
+    return lines
+
+
+def _silent(_text: str) -> None:
+    pass
