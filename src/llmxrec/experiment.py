@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from llmxrec.evaluation.reading import read_part
 from llmxrec.explain import Outcome, Questions, explain
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec, slug
 from llmxrec.lookup import closest, resolve
-from llmxrec.notes import refuse_to_mix
+from llmxrec.notes import read_notes, refuse_to_mix
 from llmxrec.progress import progress, quiet
 from llmxrec.prompts.instructions import PromptSettings, check_shown
 from llmxrec.prompts.template import load_template
@@ -44,7 +44,7 @@ from llmxrec.recommenders.topk import recommend as top_k
 from llmxrec.records import Pair
 from llmxrec.sources import in_folds
 from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, what_was_known
-from llmxrec.tuning.adapters import Card, read_card
+from llmxrec.tuning.adapters import Card, check_apart, read_card, tuned_on
 from llmxrec.tuning.lessons import Lessons, digest
 from llmxrec.tuning.loop import Team, TuningSettings
 from llmxrec.workspace import Workspace, atomic
@@ -320,85 +320,104 @@ def explain_recommendations(workspace: Workspace, generator: GeneratorRecipe, qu
 _TUNERS = {
     "embedded": "llmxrec.tuning.embedded:tune_embedded",
     "hf": "llmxrec.tuning.language:tune_language",
+}
+"""Who tunes a generator, by the kind of its base."""
+
+_TUNERS_ON_PAIRS = {
     "judge": "llmxrec.tuning.judges:tune_judge",
+    "reward": "llmxrec.tuning.judges:tune_judge",
     "prefer": "llmxrec.tuning.preference:tune_preference",
 }
-"""Who tunes: on lessons by the kind of the base model, else by the task."""
+"""Who tunes on labelled pairs, by the task."""
 
 
 def tune(
     workspace: Workspace,
     base: str,
-    tasks: Collection[str],
     name: str,
-    rows: Lessons | Sequence[Pair],
+    lessons: Lessons,
     settings: TuningSettings,
     *,
     prompt: PromptSettings | None = None,
     folds: int | None = None,
     say: Say = print,
 ) -> dict[Path, Card]:
-    """Tune the adapter `name` of the model `base` on `rows`: lessons, or pairs where the task is judge or prefer.
+    """Tune the adapter `name` of the generator `base` on `lessons`, those of both tasks together.
 
-    With `folds`, several of them: `NAME/fold-1` and so on, each tuned without another part of the people. Returns the
-    cards by their folders. Interrupted, the same call goes on; what was tuned in the same way before is kept. Raises
-    InputError where something else lies there, or for a base that cannot be tuned.
+    With `folds`, several of them: `NAME/fold-1` and so on, each tuned without another part of the people. `prompt` is
+    how an `hf:` model is asked. Returns the cards by their folders. Interrupted, the same call goes on; what was tuned
+    in the same way before is kept. Raises InputError where something else lies there, or for a base that is not tuned.
     """
     spec = read_spec(base)
-    task = next((task for task in tasks if task in ("judge", "prefer")), None)
-    kind = task or spec.kind
-    if kind not in _TUNERS or spec.adapter is not None:
+    if spec.kind not in _TUNERS or spec.adapter is not None:
         cure = "give a base without an adapter: embedded or hf:NAME_OR_PATH"
         raise InputError("what is tuned is a model that runs here", value=base, cure=cure)
     folder = workspace.adapter(name)
-    parts: dict[Path, Lessons | Sequence[Pair]] = {folder: rows}
+    parts = {folder: lessons}
     if folds is not None:
-        if not isinstance(rows, Lessons):
-            raise InputError("folds are of people who are asked about", value=task, cure="leave --folds out")
-        parts = {folder / f"fold-{n}": part for n, part in enumerate(in_folds(rows, folds, settings.seed), 1)}
+        parts = {folder / f"fold-{n}": part for n, part in enumerate(in_folds(lessons, folds, settings.seed), 1)}
     model = (spec.model,) if spec.kind == "hf" else ()
-    asked = {"prompt": prompt or PromptSettings()} if kind == "hf" else {}
-    wanted = {
-        place: {
-            "base": ":".join([spec.kind, *model]),
-            "data": digest(part.rows) if isinstance(part, Lessons) else None,
-            "settings": settings.model_dump(mode="json"),
-            "prompt": asked["prompt"].model_dump(mode="json") if asked else {},
-        }
-        for place, part in parts.items()
-    }
-    done = [place for place in parts if _is_tuned(folder, place, wanted[place])]
-    tuner = resolve("tuning of", kind, _TUNERS)
+    asked = {"prompt": prompt or PromptSettings()} if spec.kind == "hf" else {}
+    known: dict[str, Any] = {"base": ":".join([spec.kind, *model]), "settings": settings.model_dump(mode="json")}
+    if asked:
+        known["prompt"] = asked["prompt"].model_dump(mode="json")
+    done = {place: _tuned(folder, place, {**known, "data": digest(part.rows)}) for place, part in parts.items()}
+    tuner = resolve("base", spec.kind, _TUNERS)
     cards = {}
     for place, part in parts.items():
-        checkpoint = place.with_name(f".{place.name}.checkpoint")
-        if place in done:
+        card = done[place]
+        if card is not None:
             say(f"{place} was tuned before")
-            cards[place] = Card.from_json(read_card(place))
         else:
-            count = len(part.rows if isinstance(part, Lessons) else part)
-            learned = round(count * (1 - settings.held_out))
-            showing = progress(f"tuning {place.relative_to(folder.parent)}", learned * settings.epochs)
-            with showing if Team().first else nullcontext(quiet) as advance:
-                cards[place] = tuner(*model, part, place, settings, **asked, checkpoint=checkpoint, advance=advance)
-        checkpoint.unlink(missing_ok=True)
+            with _tuning(place, len(part.rows), settings) as how:
+                card = tuner(*model, part, place, settings, **asked, **how)
+        cards[place] = card
     return cards
 
 
-def _is_tuned(folder: Path, place: Path, wanted: Mapping[str, Any]) -> bool:
-    """Whether the adapter that is to lie at `place`, in the `folder` of its name, lies there.
+def tune_on_pairs(
+    workspace: Workspace, base: str, task: str, name: str, pairs: Sequence[Pair], settings: TuningSettings
+) -> Card:
+    """Tune the adapter `name` of the model `base` on labelled `pairs`: to be a judge that is asked which is better
+    (`judge`) or that scores each (`reward`), or to write what is preferred (`prefer`).
+
+    Interrupted, the same call goes on. Raises InputError where an adapter of that name lies there.
+    """
+    tuner = resolve("task", task, _TUNERS_ON_PAIRS)
+    kind = {"kind": "pairwise" if task == "judge" else task} if task != "prefer" else {}
+    place = workspace.adapter(name)
+    _tuned(place, place, {"data": None})
+    with _tuning(place, len(pairs), settings) as how:
+        card: Card = tuner(base, pairs, place, settings, **kind, **how)
+    return card
+
+
+@contextmanager
+def _tuning(place: Path, rows: int, settings: TuningSettings) -> Iterator[dict[str, Any]]:
+    """How all are tuned: with progress shown, and a checkpoint that is gone when the adapter is written."""
+    checkpoint = place.with_name(f".{place.name}.checkpoint")
+    learned = round(rows * (1 - settings.held_out))
+    what = place.name if place.parent.name == "adapters" else f"{place.parent.name}/{place.name}"
+    showing = progress(f"tuning {what}", learned * settings.epochs)
+    with showing if Team().first else nullcontext(quiet) as advance:
+        yield {"checkpoint": checkpoint, "advance": advance}
+    if Team().first:
+        checkpoint.unlink(missing_ok=True)
+
+
+def _tuned(folder: Path, place: Path, wanted: Mapping[str, Any]) -> Card | None:
+    """The card of the adapter that is to lie at `place`, in the `folder` of its name; None where nothing does.
 
     Raises InputError where one lies there that was tuned otherwise, or folds instead of one, or one instead of folds.
     """
-    there, card = (place / "adapter_config.json").exists(), read_card(place)
+    card, there = read_card(place), (place / "adapter_config.json").exists()
     different = [key for key, value in wanted.items() if there and card.get(key) != value]
     if different or (any(folder.glob("fold-*")) if place == folder else (folder / "adapter_config.json").exists()):
-        other = f": on other {different[0]}" if different else ""
         raise InputError(
-            f"{folder} holds what was tuned otherwise{other}",
+            f"{folder} holds what was tuned otherwise" + (f", by its {different[0]}" if different else ""),
             cure="keep both with --name OTHER, or delete the folder to start over",
         )
-    return there
+    return Card.from_json(card) if there else None
 
 
 def judge_explanations(
@@ -407,10 +426,17 @@ def judge_explanations(
     """The paper's first evaluation: have `judge` compare what explains the recommendations of `recommender`.
 
     What it was found to be worth (None: nobody measured) lies beside its verdicts. `settings` is what decides these.
-    Raises InputError where no two generators explained the same recommendation.
+    Left out is whom a compared generator, or the judge, was tuned on. Raises InputError where no two generators
+    explained the same recommendation, or only to such people.
     """
-    compared = list(contests(read_part(workspace), recommender))
+    found = list(contests(read_part(workspace), recommender))
+    tuned = {name: _learned_from(workspace, spec) for name, spec in _specs(workspace, recommender).items()}
+    taught = _learned_from(workspace, str(settings.get("judge", "")))
+    compared = [
+        one for one in found if one.user_id not in taught.union(*(tuned.get(name, ()) for name in one.generators))
+    ]
     if not compared:
+        check_apart(taught.union(*tuned.values()), (one.user_id for one in found))
         raise InputError(
             f"two generators or more explain a recommendation of '{recommender}', to be compared",
             value=", ".join(workspace.generators(recommender)) or "none",
@@ -421,10 +447,36 @@ def judge_explanations(
         outcome = judge_contests(
             compared, judge, recommender, workspace.verdicts(recommender, label), settings=settings, advance=advance
         )
-    found = {"measured": False} if measured is None else {"measured": True, **measured.validity.to_json()}
+    outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
+    worth = {"measured": False} if measured is None else {"measured": True, **measured.validity.to_json()}
     with atomic(workspace.validity(recommender, label)) as file:
-        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
     return outcome
+
+
+def _specs(workspace: Workspace, recommender: str) -> dict[str, str]:
+    """The spec of each generator that explained recommendations of `recommender` here, as far as it was noted."""
+    files = {name: workspace.explanations(recommender, name) for name in workspace.generators(recommender)}
+    specs = {name: read_notes(file).get("spec") for name, file in files.items()}
+    return {name: spec for name, spec in specs.items() if isinstance(spec, str)}
+
+
+def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
+    """The people whose rows a generator or a judge learned from, where its spec names an adapter; else nobody.
+
+    Raises InputError where the adapter is gone, so that nobody can say.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "pairwise":
+        return _learned_from(workspace, rest)
+    adapter = rest if kind == "reward" else read_spec(spec).adapter if "+" in spec else None
+    if adapter is None:
+        return frozenset()
+    for folder in (Path(adapter), workspace.path / "adapters" / Path(adapter).name):
+        if folder.is_dir():
+            return tuned_on(folder)
+    cure = f"put its folder back, or to {workspace.path / 'adapters'}"
+    raise InputError("the adapter is there, for its card to say whom it was tuned on", value=spec, cure=cure)
 
 
 def judge_settings(spec: str, judge: Judge, train: Path | None, seed: int) -> dict[str, Any]:

@@ -31,13 +31,8 @@ def refuse_to_mix(
 
     `only`: the settings that are compared; None: all.
     """
-    notes = file.with_suffix(".toml")
-    wanted = plain(settings)
-    if notes.exists() and file.exists() and file.stat().st_size:
-        try:
-            before = tomllib.loads(notes.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None
+    wanted, before = plain(settings), read_notes(file)
+    if before and file.exists() and file.stat().st_size:
         for key in only or [*wanted, *before]:
             if before.get(key) != wanted.get(key):
                 raise InputError(
@@ -45,3 +40,12 @@ def refuse_to_mix(
                     value=wanted.get(key),
                     cure=cure,
                 )
+
+
+def read_notes(file: Path) -> dict[str, Any]:
+    """What was noted beside the ledger `file`; empty where nothing was. Raises InputError where it is not TOML."""
+    notes = file.with_suffix(".toml")
+    try:
+        return tomllib.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None

@@ -25,7 +25,7 @@ from llmxrec.tuning.adapters import read_card, tuned_on
 from llmxrec.tuning.causal import Sequel, answer_logits, answer_loss, trained, with_lora
 from llmxrec.tuning.language import reader, tune_language
 from llmxrec.tuning.lessons import Lessons
-from llmxrec.tuning.loop import Job, TuningSettings, learn, steps
+from llmxrec.tuning.loop import Job, TuningSettings, learn
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 

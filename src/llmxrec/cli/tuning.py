@@ -15,11 +15,10 @@ from llmxrec.lookup import closest
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
-    from llmxrec.records import Pair
     from llmxrec.tuning.adapters import Card
-    from llmxrec.tuning.lessons import Lessons
 
-TASKS = ("explain", "attributes", "judge", "prefer")
+ON_PAIRS = ("judge", "reward", "prefer")
+TASKS = ("explain", "attributes", *ON_PAIRS)
 
 
 @app.command()
@@ -27,9 +26,9 @@ def tune(
     workspace: WorkspacePath,
     base: Annotated[str, typer.Option(help="The model: embedded, hf:NAME_OR_PATH, llama-2...")],
     name: Annotated[str, typer.Option(help="What to call the adapter.")],
-    task: Annotated[str, typer.Option(help="explain, attributes or both with a comma between; judge; prefer.")] = (
-        "explain,attributes"
-    ),
+    task: Annotated[
+        str, typer.Option(help="explain, attributes or both with a comma between; judge; reward; prefer.")
+    ] = ("explain,attributes"),
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,7 +50,9 @@ def tune(
     folds: Annotated[
         int | None, typer.Option(min=2, help="So many adapters, each tuned without another part of the people.")
     ] = None,
-    labelled: Annotated[Path | None, typer.Option("--pairs", help="Labelled pairs, for judge and prefer.")] = None,
+    labelled: Annotated[
+        Path | None, typer.Option("--pairs", help="Labelled pairs, for judge, reward and prefer.")
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it is tuned: --set epochs=5.")
     ] = None,
@@ -80,33 +81,35 @@ def tune(
         reasoning=reasoning,
         max_words=max_words,
     )
-    first = Team().first  # of several processes that tune together, one speaks
-    rows: Lessons | list[Pair]
-    if {"judge", "prefer"} & {*tasks}:
-        if labelled is None or source or users:
-            raise InputError(f"{task} learns from labelled pairs", cure="give --pairs FILE, without --from and --users")
-        rows = read_pairs(labelled)
+    tell = say if Team().first else _silent  # of several processes that tune together, one speaks
+    if tasks[0] in ON_PAIRS:
+        if labelled is None or source or target or users or folds:
+            raise InputError(f"{task} learns from labelled pairs", cure="give --pairs FILE, and no lessons")
+        labels = read_pairs(labelled)
+        tell(f"{len(labels):,} pairs")
+        cards = {place.adapter(name): experiment.tune_on_pairs(place, base, task, name, labels, settings)}
     else:
         if labelled is not None:
-            raise InputError("--pairs go with --task judge or prefer", value=task, cure="leave them out")
-        rows = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed)
-        rows = rows if users is None else drawn(rows, users, settings.seed)
-    if first:
-        say(str(rows) if not isinstance(rows, list) else f"{len(rows):,} pairs")
-    tell = say if first else _silent
-    cards = experiment.tune(place, base, tasks, name, rows, settings, prompt=prompt, folds=folds, say=tell)
-    if not first:
-        return
-    for folder, card in cards.items():
-        for line in _lines(card):
-            say(line)
-        wrote(folder)
-    adapter = f"{base}+{place.adapter(name)}"
-    if tasks == ("judge",):
-        say_next("validate-judge", "--judge", f"pairwise:{adapter}", "--test", "PAIRS")
-    else:
-        stage = "explain" if folds is None and {"explain", "prefer"} & {*tasks} else "predict"
-        say_next(stage, workspace, "--generator", adapter)
+            raise InputError("--pairs go with --task judge, reward or prefer", value=task, cure="leave them out")
+        lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed)
+        lessons = lessons if users is None else drawn(lessons, users, settings.seed)
+        tell(str(lessons))
+        cards = experiment.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=tell)
+    if Team().first:
+        for folder, card in cards.items():
+            for line in _lines(card):
+                say(line)
+            wrote(folder)
+        say_next(*_next(place, base, tasks, name, folds))
+
+
+def _next(place: Workspace, base: str, tasks: tuple[str, ...], name: str, folds: int | None) -> tuple[object, ...]:
+    adapter = place.adapter(name)
+    if tasks[0] in ("judge", "reward"):
+        judge = f"reward:{adapter}" if tasks[0] == "reward" else f"pairwise:{base}+{adapter}"
+        return "validate-judge", "--judge", judge, "--test", "PAIRS"
+    stage = "predict" if folds or tasks == ("attributes",) else "explain"
+    return stage, place.path, "--generator", f"{base}+{adapter}"
 
 
 def _tasks(text: str) -> tuple[str, ...]:
@@ -114,8 +117,8 @@ def _tasks(text: str) -> tuple[str, ...]:
     for task in tasks:
         if task not in TASKS:
             raise closest("task", task, TASKS)
-    if not tasks or (len({*tasks}) > 1 and {"judge", "prefer"} & {*tasks}):
-        raise InputError("an adapter learns explain, attributes or both; or judge; or prefer", value=text)
+    if not tasks or (len(tasks) > 1 and {*ON_PAIRS} & {*tasks}):
+        raise InputError("an adapter learns explain, attributes or both, or one of the other tasks", value=text)
     return tasks
 
 

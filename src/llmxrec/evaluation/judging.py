@@ -59,17 +59,26 @@ def contests(part: Part, recommender: str) -> Iterator[Contest]:
 
 @dataclass
 class Judged:
-    """What a run did: `rows` recommendations compared, of which `known` were before; verdicts of this run by status."""
+    """What a run did: `rows` recommendations compared, of which `known` were before; verdicts of this run by status.
+
+    `left_out` counts the people whose rows are not compared, because a generator or the judge was tuned on them.
+    """
 
     rows: int = 0
     known: int = 0
     asked: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
 
     def lines(self) -> list[str]:
         """The outcome for people."""
         counts = ", ".join(f"{count:,} {status}" for status, count in self.asked.most_common()) or "nothing to ask"
         known = f" ({self.known:,} were judged before)" if self.known else ""
-        return [f"{self.rows:,} recommendations compared{known}: {counts}"]
+        lines = [f"{self.rows:,} recommendations compared{known}: {counts}"]
+        if self.left_out:
+            lines.append(
+                f"{self.left_out:,} people are left out: a compared generator, or the judge, was tuned on them"
+            )
+        return lines
 
 
 def judge_contests(
