@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from shutil import copytree
 
 import polars as pl
 import pytest
@@ -63,8 +64,14 @@ def test_commands_run_and_print_what_is_shown(
     (folder / "data").symlink_to(real_data)
     if page.name == "judging.md":
         (folder / "release").symlink_to(request.getfixturevalue("real_release"))
-    if page.name == "generators.md":
+    if page.name in ("generators.md", "tuning.md"):
         assert call("demo", "demo").code == 0
+    if page.name == "tuning.md":
+        copytree(request.getfixturevalue("tiny") / "llama", folder / "my-model")
+        config = folder / "my-model/config.json"
+        config.write_text(
+            config.read_text().replace('"max_position_embeddings": 512', '"max_position_embeddings": 4096')
+        )
     if page.name == "other-libraries.md":
         columns = {"customer": "user_id", "sku": "item_id", "created_at": "time"}
         with warnings.catch_warnings():

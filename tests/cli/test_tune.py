@@ -21,8 +21,6 @@ from tests.conftest import Call
 from llmxrec.ledger import read_ledger
 from llmxrec.tuning.lessons import read_lessons
 
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-
 TEMPLATE = "[history]\nSeen:\n{history}\n\n[candidate]\nNow: {candidate}\n\n[explain]\nWhy?\n\n[predict]\n{targets}?\n"
 LEDGER = "w/explanations/popularity/template.jsonl"
 

@@ -27,8 +27,6 @@ from llmxrec.tuning.language import reader, tune_language
 from llmxrec.tuning.lessons import Lessons
 from llmxrec.tuning.loop import Job, TuningSettings, learn
 
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-
 FILMS = [HEAT, FARGO, BAMBI, SUSPECTS]
 SETTINGS = TuningSettings(epochs=14, batch_size=8, learning_rate=1e-2, rank=4)
 

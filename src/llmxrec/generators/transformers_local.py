@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -144,7 +145,9 @@ class TransformersGenerator:
             try:
                 from peft import PeftModel
 
-                model = PeftModel.from_pretrained(model, str(self._adapter))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by old names
+                    model = PeftModel.from_pretrained(model, str(self._adapter))
             except Exception as error:  # noqa: BLE001 - as above
                 raise _not_loaded("adapter", str(self._adapter), error) from None
         return model.eval()
