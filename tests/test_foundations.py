@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import llmxrec
 from llmxrec.datasets.domains import BUNDLED, load_domain, save_domain
 from llmxrec.errors import InputError, MissingExtra, WorkError
 from llmxrec.lookup import resolve
-from llmxrec.progress import progress
+from llmxrec.progress import note, progress, quiet
 from llmxrec.seeds import derive
 from llmxrec.settings import Settings, check
 from llmxrec.workspace import Workspace, atomic, safe_name
@@ -106,6 +107,15 @@ def test_progress_is_a_line_now_and_then_where_no_one_watches(capsys: pytest.Cap
     with progress("working", 10) as advance:
         advance(5)
     assert capsys.readouterr().err == ""
+
+
+def test_progress_tells_how_it_goes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmxrec.progress._LOG_EVERY_S", 0.0)
+    with progress("tuning", 10) as advance:
+        note(advance, "loss 2.310")
+        advance(5)
+    assert re.fullmatch(r"tuning: 5 of 10, \d+ s left \([\d,.]+ rows/s\), loss 2.310\n", capsys.readouterr().err)
+    note(quiet, "said to nobody")
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -103,6 +103,25 @@ def test_it_learns_and_the_base_does_not_change() -> None:
     assert curve.steps == 40 * 5 and len(curve.loss) == len(curve.held_out) == 40
 
 
+def test_it_is_the_plainest_loop() -> None:
+    """PyTorch's AdamW and mean loss, steps clipped, dropout drawn anew at each: step by step, by hand."""
+    model, work = Line(), job(held_out=0)
+    optimizer = torch.optim.AdamW([model.adapter], lr=1.0, weight_decay=0.0)
+    clipped = []
+    for epoch in range(3):
+        for number, batch in enumerate(steps([len(x) for x, _ in work.rows], SETTINGS, epoch), epoch * 5):
+            torch.manual_seed(derive(1, "dropout", number, 0))
+            loss, weight = squares(model, [work.rows[place] for place in batch])
+            (loss / weight).backward()
+            clipped.append(float(torch.nn.utils.clip_grad_norm_([model.adapter], 1.0)) > 1)
+            optimizer.param_groups[0]["lr"] = 0.05 * pace(number, 15, 0.05)
+            optimizer.step()
+            optimizer.zero_grad()
+    found, _ = learned(work=work)
+    assert torch.allclose(found.adapter, model.adapter, atol=1e-6)
+    assert {*clipped} == {True, False}
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_accumulated_gradients_are_those_of_one_batch(at_once: int) -> None:
     """Rows hold one to five points, so a mean of means would be another one. Without dropout, which is drawn anew."""
