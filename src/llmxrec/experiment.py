@@ -329,6 +329,7 @@ _TUNERS_ON_PAIRS = {
     "prefer": "llmxrec.tuning.preference:tune_preference",
 }
 """Who tunes on labelled pairs, by the task."""
+_JUDGES = {"judge": "pairwise", "reward": "reward"}
 
 
 def tune(
@@ -376,19 +377,26 @@ def tune(
 
 
 def tune_on_pairs(
-    workspace: Workspace, base: str, task: str, name: str, pairs: Sequence[Pair], settings: TuningSettings
+    workspace: Workspace,
+    base: str,
+    task: str,
+    name: str,
+    pairs: Sequence[Pair],
+    settings: TuningSettings,
+    *,
+    prompt: PromptSettings | None = None,
 ) -> Card:
     """Tune the adapter `name` of the model `base` on labelled `pairs`: to be a judge that is asked which is better
-    (`judge`) or that scores each (`reward`), or to write what is preferred (`prefer`).
+    (`judge`) or that scores each (`reward`), or to write what is preferred (`prefer`), asked as `prompt` says.
 
     Interrupted, the same call goes on. Raises InputError where an adapter of that name lies there.
     """
     tuner = resolve("task", task, _TUNERS_ON_PAIRS)
-    kind = {"kind": "pairwise" if task == "judge" else task} if task != "prefer" else {}
+    asked = {"prompt": prompt or PromptSettings()} if task == "prefer" else {"kind": _JUDGES[task]}
     place = workspace.adapter(name)
     _tuned(place, place, {"data": None})
     with _tuning(place, len(pairs), settings) as how:
-        card: Card = tuner(base, pairs, place, settings, **kind, **how)
+        card: Card = tuner(base, pairs, place, settings, **asked, **how)
     return card
 
 

@@ -87,7 +87,8 @@ def tune(
             raise InputError(f"{task} learns from labelled pairs", cure="give --pairs FILE, and no lessons")
         labels = read_pairs(labelled)
         tell(f"{len(labels):,} pairs")
-        cards = {place.adapter(name): experiment.tune_on_pairs(place, base, task, name, labels, settings)}
+        card = experiment.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
+        cards = {place.adapter(name): card}
     else:
         if labelled is not None:
             raise InputError("--pairs go with --task judge, reward or prefer", value=task, cure="leave them out")
