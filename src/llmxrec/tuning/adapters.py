@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from llmxrec.errors import InputError
+from llmxrec.generators.cards import CARD
 from llmxrec.tuning.loop import Curve, TuningSettings
-
-CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,20 @@ class Card:
     settings: TuningSettings
     curve: Curve
     dropped: Mapping[str, int]
+    groups: tuple[str, ...] = ()
+    """Of the labelled pairs that it learned from (see `pairs.groups_of`): a judge is not measured on them."""
+    taught_by: tuple[str, ...] = ()
+    """The judges whose verdicts it learned from: what they say of it is no evidence."""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "settings": self.settings.model_dump(mode="json")}
 
 
-def save_adapter(model: Any, folder: Path, card: Card, tokenizer: Any = None) -> None:
-    """Write the adapter of `model` (PEFT's), its card, and the `tokenizer` where tokens are new; whole or not at all.
+def save_adapter(
+    model: Any, folder: Path, card: Card, tokenizer: Any = None, *, also: Callable[[Path], None] | None = None
+) -> None:
+    """Write the adapter of `model` (PEFT's), its card, the `tokenizer` where tokens are new, and what `also` writes to
+    the folder that it is given; whole or not at all.
 
     What lay in `folder` before is replaced.
     """
@@ -44,6 +50,8 @@ def save_adapter(model: Any, folder: Path, card: Card, tokenizer: Any = None) ->
     model.save_pretrained(draft, save_embedding_layers=False)
     if tokenizer is not None:
         tokenizer.save_pretrained(draft)
+    if also is not None:
+        also(draft)
     (draft / "README.md").unlink(missing_ok=True)  # PEFT's, to be filled in by hand; the card tells it
     (draft / CARD).write_text(json.dumps(card.to_json(), indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from llmxrec.prompts.instructions import Instructions
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Domain, Instruction, Item, Lesson, User
 from llmxrec.seeds import derive
+from llmxrec.tuning.loop import hold_out
 
 ANNOTATED = "annotated"
 """Stands for the explanations that were written for this project."""
@@ -143,12 +144,10 @@ def divide(rows: Sequence[Lesson], share: float, seed: int) -> tuple[list[Lesson
     are two people or more.
     """
     keys = [row.instruction.user.user_id or f"\x00{number}" for number, row in enumerate(rows)]
-    people = sorted(set(keys), key=lambda key: derive(seed, "held out", key))
-    count = min(len(people) - 1, max(1, round(share * len(people)))) if share else 0
-    out = set(people[:count])
+    out = hold_out(keys, share, seed)
     return (
-        [row for row, key in zip(rows, keys, strict=True) if key not in out],
-        [row for row, key in zip(rows, keys, strict=True) if key in out],
+        [row for row, held in zip(rows, out, strict=True) if not held],
+        [row for row, held in zip(rows, out, strict=True) if held],
     )
 
 
