@@ -31,13 +31,9 @@ def refuse_to_mix(
 
     `only`: the settings that are compared; None: all.
     """
-    notes = file.with_suffix(".toml")
     wanted = plain(settings)
-    if notes.exists() and file.exists() and file.stat().st_size:
-        try:
-            before = tomllib.loads(notes.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None
+    if file.with_suffix(".toml").exists() and file.exists() and file.stat().st_size:
+        before = read_notes(file)
         for key in only or [*wanted, *before]:
             if before.get(key) != wanted.get(key):
                 raise InputError(
@@ -45,3 +41,14 @@ def refuse_to_mix(
                     value=wanted.get(key),
                     cure=cure,
                 )
+
+
+def read_notes(file: Path) -> dict[str, Any]:
+    """What `settle` noted beside the ledger `file`; nothing where it did not. Raises InputError for what is no TOML."""
+    notes = file.with_suffix(".toml")
+    if not notes.exists():
+        return {}
+    try:
+        return tomllib.loads(notes.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from llmxrec.errors import InputError
 from llmxrec.evaluation.material import MAX_WORDS, Answers, Part, Question, Row
 from llmxrec.evaluation.verdicts import read_verdicts
 from llmxrec.ledger import read_ledger
+from llmxrec.notes import read_notes
 from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Explanation, Instruction
@@ -77,7 +77,7 @@ def _recommended(workspace: Workspace, recommender: str) -> dict[Row, int]:
 def _answers(workspace: Workspace, recommender: str, generator: str) -> tuple[Answers, Mapping[str, Any]]:
     """The last answer to each row of a ledger, and what was noted of how they were made."""
     file = workspace.explanations(recommender, generator)
-    notes = _notes(file.with_suffix(".toml"))
+    notes = read_notes(file)
     rows = {}
     for number, row in enumerate(read_ledger(file), 1):
         if not all(isinstance(row.get(name), str) for name in _TEXT):
@@ -158,15 +158,6 @@ def _parquet(file: Path, columns: Sequence[str]) -> pl.DataFrame:
         return pl.read_parquet(file, glob=False).select(columns)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"a Parquet table with {', '.join(columns)}: {error}", file=file) from None
-
-
-def _notes(file: Path) -> Mapping[str, Any]:
-    if not file.exists():
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"notes on explanations are TOML: {error}", file=file) from None
 
 
 def _truths(dataset: Dataset) -> dict[str, Sequence[str]]:
