@@ -188,7 +188,7 @@ def test_pairs_of_a_group_stand_on_one_side_and_what_cannot_be_learned_is_counte
     pairs.append(Pair(long, "first", "long"))
     settings = QUICK.model_copy(update={"held_out": 0.2, "most_tokens": 250})
     for seed in range(10):
-        sides = judges._divided(pairs, range(32), settings.model_copy(update={"seed": seed}))
+        sides = judges._divided(pairs, range(32), settings.model_copy(update={"seed": seed}), {})
         learned, held_out = ({pairs[place].group for place in side} for side in sides)
         assert learned and held_out and not learned & held_out
     card = tune_judge(f"hf:{model}", pairs, tmp_path / "judge", settings, kind=kind)
@@ -263,15 +263,17 @@ def test_an_adapter_goes_on_learning_and_its_card_remembers(
         ("openai:gpt-4o", 20, "a judge is tuned on a model that runs here; found 'openai:gpt-4o'"),
         ("embedded", 20, "a judge is tuned on a model that runs here"),
         ("hf:/no/such/folder", 20, "no such folder"),
-        ("", 9, "a judge is tuned on 10 pairs with a winner or more; found 9"),
-        ("", 0, "a judge is tuned on 10 pairs with a winner or more; found 0"),
+        ("", 9, "a judge is tuned on 10 pairs with a winner or more; found '9'"),
+        ("", 0, "a judge is tuned on 10 pairs with a winner or more; found '0'"),
+        ("long", 20, "a judge is tuned on 10 pairs with a winner or more; found '0, 20 too long'"),
     ],
 )
 @pytest.mark.parametrize("kind", ["pairwise", "reward"])
 def test_what_cannot_be_tuned_is_said(
     model: Path, tmp_path: Path, base: str, number: int, rule: str, kind: Any
 ) -> None:
-    settings = QUICK.model_copy(update={"held_out": 0.0})
+    settings = QUICK.model_copy(update={"held_out": 0.0, **({"most_tokens": 20} if base == "long" else {})})
+    base = base.removeprefix("long")
     with pytest.raises(InputError) as caught:
         tune_judge(base or f"hf:{model}", marked_pairs(number), tmp_path / "judge", settings, kind=kind)
     assert rule in str(caught.value)

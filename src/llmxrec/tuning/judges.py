@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -99,7 +99,7 @@ def _tune_pairwise(
             read[place] = row
         else:
             dropped["too long"] += 1
-    learned, held_out = _divided(pairs, list(read), settings)
+    learned, held_out = _divided(pairs, list(read), settings, dropped)
     model = tunable(generator, settings)
     job = Job([read[place] for place in learned], [read[place] for place in held_out], _answers_loss, _longer)
     about = _digest("pairwise", _written(spec), pairs)
@@ -123,7 +123,7 @@ def _tune_reward(
             read[place] = _Texts(first, second, WIN[pair.winner])
         else:
             dropped["too long"] += 1
-    learned, held_out = _divided(pairs, list(read), settings)
+    learned, held_out = _divided(pairs, list(read), settings, dropped)
     judge.fit([pairs[place] for place in learned])
     model = tunable(judge.generator, settings)
     # A weight of the model from now on, for whom everything that learns is one.
@@ -167,13 +167,16 @@ def _fits(tokens: int, settings: TuningSettings, room: int | None) -> bool:
     return tokens < settings.most_tokens and (room is None or tokens <= room)
 
 
-def _divided(pairs: Sequence[Pair], places: Sequence[int], settings: TuningSettings) -> tuple[list[int], list[int]]:
+def _divided(
+    pairs: Sequence[Pair], places: Sequence[int], settings: TuningSettings, dropped: Mapping[str, int]
+) -> tuple[list[int], list[int]]:
     """Those of `places` to learn from, and those held out."""
     out = hold_out([pairs[place].group for place in places], settings.held_out, settings.seed)
     learned = [place for place, held in zip(places, out, strict=True) if not held]
     decided = sum(pairs[place].winner != "tie" for place in learned)
     if decided < FEWEST:
-        raise InputError(f"a judge is tuned on {FEWEST} pairs with a winner or more", value=decided)
+        found = ", ".join([f"{decided:,}", *(f"{count:,} {why}" for why, count in dropped.items())])
+        raise InputError(f"a judge is tuned on {FEWEST} pairs with a winner or more", value=found)
     return learned, [place for place, held in zip(places, out, strict=True) if held]
 
 
