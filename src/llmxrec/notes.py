@@ -31,9 +31,8 @@ def refuse_to_mix(
 
     `only`: the settings that are compared; None: all.
     """
-    wanted = plain(settings)
-    if file.with_suffix(".toml").exists() and file.exists() and file.stat().st_size:
-        before = read_notes(file)
+    wanted, before = plain(settings), read_notes(file)
+    if before and file.exists() and file.stat().st_size:
         for key in only or [*wanted, *before]:
             if before.get(key) != wanted.get(key):
                 raise InputError(
@@ -44,11 +43,9 @@ def refuse_to_mix(
 
 
 def read_notes(file: Path) -> dict[str, Any]:
-    """What `settle` noted beside the ledger `file`; nothing where it did not. Raises InputError for what is no TOML."""
+    """What was noted beside the ledger `file`; empty where nothing was. Raises InputError where it is not TOML."""
     notes = file.with_suffix(".toml")
-    if not notes.exists():
-        return {}
     try:
-        return tomllib.loads(notes.read_text(encoding="utf-8"))
+        return tomllib.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"notes on explanations are TOML: {error}", file=notes) from None

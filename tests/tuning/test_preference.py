@@ -259,6 +259,17 @@ def test_labelled_pairs_are_preferences() -> None:
         assert (row.instruction, row.group, row.judge) == (pair.case.instruction, pair.group, "")
 
 
+def test_labelled_pairs_can_be_learned_as_they_are(model: Path, tmp_path: Path) -> None:
+    pairs = sample_pairs(12)
+    settings = TuningSettings(epochs=1)
+    cards = [
+        tune_preference(f"hf:{model}", rows, tmp_path / "out", settings, prompt=PROMPT)
+        for rows in (pairs, from_pairs(pairs))
+    ]
+    assert cards[0].data == cards[1].data
+    assert (cards[0].rows + cards[0].held_out, cards[0].taught_by) == (12, ())
+
+
 def test_verdicts_are_preferences_where_both_orders_agree() -> None:
     case = Case("k1", "Why?", ("by a", "by b", "by c"), asked(1), MOVIES)
     compared = [

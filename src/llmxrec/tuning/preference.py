@@ -122,7 +122,7 @@ def from_verdicts(compared: Iterable[Contest], verdicts: pl.DataFrame) -> Prefer
 
 def tune_preference(
     base: str,
-    preferences: Preferences,
+    preferences: Preferences | Sequence[Pair],
     out: Path,
     settings: TuningSettings,
     *,
@@ -131,7 +131,8 @@ def tune_preference(
     checkpoint: Path | None = None,
     advance: Advance = quiet,
 ) -> Card:
-    """Tune an adapter to write what is preferred (see `prefer`), and write it to the folder `out`.
+    """Tune an adapter to write what is preferred (see `prefer`; labelled pairs are taken by `from_pairs`), and write it
+    to the folder `out`.
 
     `base` is `hf:NAME_OR_PATH`, or `hf:NAME_OR_PATH+ADAPTER`: then that tuned model is what it is held to, and its
     adapter goes on learning (rank, scale and dropout are its own). Either way the result is an adapter of
@@ -140,6 +141,8 @@ def tune_preference(
     the judges whose verdicts were learned: they have to be measured by others. `checkpoint` and `advance` as in
     `learn`. Raises InputError for a base that does not run here, and where nothing is left to learn.
     """
+    if not isinstance(preferences, Preferences):
+        preferences = from_pairs(preferences)
     spec = read_spec(base)
     if spec.kind != "hf":
         raise InputError("what is tuned is a model that runs here", value=base, cure="use hf:NAME_OR_PATH")
