@@ -30,6 +30,7 @@ from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.judging import Judged, contests, judge_contests
 from llmxrec.evaluation.reading import read_part
 from llmxrec.explain import Outcome, Questions, explain
+from llmxrec.generators.cards import listed
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec, slug
 from llmxrec.lookup import closest, resolve
 from llmxrec.notes import read_notes, refuse_to_mix
@@ -508,6 +509,7 @@ def answer_settings(
     sections = repr(load_template(prompt.template).sections)
     return {
         "spec": generator.spec,
+        "taught_by": sorted(listed(read_spec(generator.spec).adapter, "taught_by")) or None,
         "seed": seed,
         **what_was_known(known),
         "template_digest": hashlib.blake2b(sections.encode(), digest_size=8).hexdigest(),

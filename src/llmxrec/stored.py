@@ -9,7 +9,7 @@ import polars as pl
 
 from llmxrec.errors import InputError
 from llmxrec.explain import read_explanations
-from llmxrec.notes import refuse_to_mix
+from llmxrec.notes import read_notes, refuse_to_mix
 from llmxrec.workspace import Workspace
 
 _COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32}
@@ -65,3 +65,9 @@ def what_was_known(known: Mapping[str, Any]) -> dict[str, Any]:
     """`known` (see `knowledge`) as settings of the answers that were made with it."""
     settings = known.get("settings")
     return {"hold_out": known["hold_out"], "recommender": None if settings is None else dict(settings)}
+
+
+def taught_by(workspace: Workspace, recommender: str, name: str) -> frozenset[str]:
+    """The judges from whose verdicts the generator had learned that made the explanations called `name`."""
+    noted = read_notes(workspace.explanations(recommender, name)).get("taught_by", [])
+    return frozenset(map(str, noted)) if isinstance(noted, list) else frozenset()

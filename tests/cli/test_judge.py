@@ -81,13 +81,15 @@ def test_a_judge_that_nobody_measured_names_none(call: Call, explained: Path, pa
     from llmxrec.evaluation.pairs import read_pairs
 
     judge = TextJudge()
-    judge.fit(read_pairs(pairs))
+    judge.fit(read_pairs(pairs)[:60])
     judge.save(Path("mine"))
     ended = call("judge", explained, "--judge", "text:mine")
     assert ended.code == 0, ended.out
     assert "no winner: the judge is not shown to be valid: nobody measured it on labelled pairs" in ended.out
     measured = call("judge", explained, "--judge", "text:mine", "--test", pairs)
     assert measured.code == 0 and "nothing to ask" in measured.out and "the judge is VALID" in measured.out
+    assert "text:mine: 60 pairs; 0 of 120 rulings unreadable" in measured.out
+    assert "60 pairs are about recommendations that the judge was trained on, and were left out" in measured.out
 
 
 def test_what_is_missing_is_said(call: Call, explained: Path, pairs: Path) -> None:

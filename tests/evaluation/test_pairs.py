@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmxrec.errors import InputError
-from llmxrec.evaluation.pairs import ReleasedTexts, group_of, read_named_pairs, read_pairs
+from llmxrec.evaluation.pairs import ReleasedTexts, group_of, groups_of, read_named_pairs, read_pairs, seen_in
+from llmxrec.records import Case, Pair
 
 PROMPT = """The history games played by the customer are:
 1: Tower of Tea
@@ -176,3 +177,25 @@ def test_the_released_pairs(real_release: Path) -> None:
     for start in range(0, 1440, 80):
         block = [pair.generators for pair in named.pairs[start : start + 80]]
         assert max(block.count(names) for names in set(block)) >= 78
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        (("Why A?", ""), ("why A ?", ""), True),
+        (("Why A?", ""), ("Why B?", ""), False),
+        (("Why A?", "g1"), ("Why A?", "g1"), True),
+        (("Why A?", "g1"), ("Why A?", "g2"), False),  # a file whose instructions all read alike
+        (("Why A?", "g1"), ("Why B?", "g1"), False),  # two files that number their groups
+        (("Why A?", "g1"), ("Why A?", ""), True),
+        (("Why A?", ""), ("Why A?", "g1"), True),
+    ],
+)
+def test_a_recommendation_is_known_again_in_another_file(
+    before: tuple[str, str], now: tuple[str, str], same: bool
+) -> None:
+    def pair(asked: str, name: str) -> Pair:
+        return Pair(Case("k", asked, ("x", "y")), "first", name or group_of(asked))
+
+    known = groups_of([pair(*before), pair("Why else?", "")])
+    assert seen_in(known, [pair(*now), pair("Why not?", "")]) == ({pair(*now).group} if same else set())

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from llmxrec.errors import InputError, WorkError
 from llmxrec.evaluation.judges.protocol import Judge
 from llmxrec.evaluation.judges.text import TextJudge
-from llmxrec.evaluation.pairs import read_pairs
-from llmxrec.evaluation.validity import RULES, cross_validate, fold_groups, validate
+from llmxrec.evaluation.pairs import groups_of, read_pairs
+from llmxrec.evaluation.validity import RULES, Validity, cross_validate, fold_groups, validate
 from llmxrec.records import Case, Pair, Ruling, Winner
 from llmxrec.testing.judges import JudgeConformance, sample_pairs
 
@@ -293,6 +293,23 @@ def test_nothing_measured_is_learned_from() -> None:
         for those in learned[4 * fold : 4 * fold + 4]:
             assert not those & {group for group in folds if folds[group] == fold}
         assert [set("ABC") - those for those in learned[4 * fold : 4 * fold + 4]] == [set(), {"A"}, {"B"}, {"C"}]
+
+
+@pytest.mark.parametrize("crosswise", [False, True])
+def test_what_a_judge_was_trained_on_before_is_not_measured(crosswise: bool) -> None:
+    class Ready(Scripted):
+        groups = groups_of(TRAIN)
+
+    def measure(judge: Judge, pairs: Sequence[Pair]) -> Validity:
+        return cross_validate(lambda: judge, pairs) if crosswise else validate(lambda: judge, None, pairs)
+
+    alone, mixed = measure(Scripted(reads), TEST), measure(Ready(reads), [*TRAIN, *TEST])
+    assert (alone.seen, mixed.seen, mixed.rows) == (0, len(TRAIN), len(TEST))
+    assert mixed.balanced == alone.balanced
+    said = f"{len(TRAIN):,} pairs are about recommendations that the judge was trained on, and were left out"
+    assert said in mixed.lines() and mixed.to_json()["seen"] == len(TRAIN)
+    with pytest.raises(InputError, match="is measured on pairs that it was not trained on"):
+        measure(Ready(reads), TRAIN)
 
 
 def test_a_trained_judge_can_be_measured_as_it_is() -> None:

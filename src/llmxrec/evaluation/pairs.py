@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise, permutations
@@ -269,6 +269,33 @@ def group_of(asked: str) -> str:
     if 2 * sum(map(len, plain)) >= sum(map(len, words)):
         words = plain
     return hashlib.blake2b(" ".join(words).encode(), digest_size=8).hexdigest()
+
+
+def groups_of(pairs: Iterable[Pair]) -> frozenset[str]:
+    """The recommendations that `pairs` are about, as digests that tell them in other files too (see `seen_in`): of the
+    words of the instruction, and behind a "/" of the group's name where the file gave it one."""
+    return frozenset(map(_recommendation, pairs))
+
+
+def seen_in(groups: frozenset[str], pairs: Iterable[Pair]) -> frozenset[str]:
+    """Those groups of `pairs` that are about a recommendation of `groups` (of `groups_of`).
+
+    It is the same where the words of the instruction are, and the group's name too if both files name theirs: many
+    instructions may read alike.
+    """
+    words = {group.partition("/")[0] for group in groups}
+    seen = set()
+    for pair in pairs:
+        own = _recommendation(pair)
+        asked, _, name = own.partition("/")
+        if own in groups or asked in groups or (not name and asked in words):
+            seen.add(pair.group)
+    return frozenset(seen)
+
+
+def _recommendation(pair: Pair) -> str:
+    words = group_of(pair.case.asked)
+    return words if pair.group == words else f"{words}/{group_of(pair.group)}"
 
 
 def _keys(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:

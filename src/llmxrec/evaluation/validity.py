@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from llmxrec.errors import InputError, WorkError
 from llmxrec.evaluation.bootstrap import Floats, intervals, ratio
-from llmxrec.evaluation.judges.protocol import Judge, Learner
+from llmxrec.evaluation.judges.protocol import Judge, Learner, Taught
+from llmxrec.evaluation.pairs import seen_in
 from llmxrec.records import Case, Pair, Ruling
 from llmxrec.seeds import derive
 
@@ -71,7 +72,8 @@ class Validity:
     judge's and the names' accuracy on them, and `insight` how often, of two such pairs with different winners, the
     judge thinks more of the one generator where it won: .5 for whoever knows the names only. `ties` counts pairs
     labelled a tie: they are not measured. `unreadable` counts rulings of `rulings`, `overlap` the pairs that could have
-    been learned from but are about a recommendation measured here.
+    been learned from but are about a recommendation measured here, `seen` those that could have been measured but are
+    about one that the judge had learned from before.
     """
 
     judge: str
@@ -95,6 +97,7 @@ class Validity:
     calibration: Calibration | None
     folds: int | None = None
     overlap: int = 0
+    seen: int = 0
 
     @property
     def valid(self) -> bool:
@@ -151,6 +154,7 @@ class Validity:
             "learns": self.learns,
             "folds": self.folds,
             "overlap": self.overlap,
+            "seen": self.seen,
             **{name: _number(figure.value) for name, figure in figures.items()},
             "intervals": {name: [_number(figure.low), _number(figure.high)] for name, figure in figures.items()},
             "rules": {name: figure and _number(figure.value) for name, figure in self.rules.items()},
@@ -182,6 +186,10 @@ class Validity:
             out.append(
                 f"{self.overlap:,} pairs to learn from are about recommendations measured here, and were left out"
             )
+        if self.seen:
+            out.append(
+                f"{self.seen:,} pairs are about recommendations that the judge was trained on, and were left out"
+            )
         out += [f"  {name:<28}{figure}" for name, figure in rows]
         out.append("rules on the same pairs, balanced, and how far the judge is ahead:")
         for rule in RULES:
@@ -210,8 +218,11 @@ def validate(
 
     A Learner is trained on `train` first, unless `learns` is False: then it is measured as it is. Names are known from
     `train`, or where there is none from the other groups of `test`. Pairs of `train` whose group is in `test` are not
-    learned from, and `overlap` counts them. Raises InputError where nothing can be measured.
+    learned from, and `overlap` counts them. Pairs of `test` that the judge learned from before are not measured, and
+    `seen` counts them. Raises InputError where nothing can be measured.
     """
+    offered = len(test)
+    test = _unseen(make(), test)
     overlap = 0
     if train is not None:
         measured = {pair.group for pair in test}
@@ -231,7 +242,7 @@ def validate(
         rows = [row for row, pair in enumerate(decided) if generator in pair.generators]
         _measure_left_out(make, rest, decided, rows, generator, left_out)
     summed = _summed_up(make().name, learns, found, names, left_out, decided, len(test) - len(decided), seed)
-    return replace(summed, overlap=overlap)
+    return replace(summed, overlap=overlap, seen=offered - len(test))
 
 
 def cross_validate(
@@ -241,6 +252,8 @@ def cross_validate(
 
     Raises InputError where there are fewer groups than folds.
     """
+    offered = len(pairs)
+    pairs = _unseen(make(), pairs)
     fold_of = fold_groups(pairs, folds, seed)
     learns = learns and isinstance(make(), Learner)
     decided = _decided(pairs)
@@ -264,7 +277,7 @@ def cross_validate(
             its = [row for row in rows if generator in decided[row].generators]
             _measure_left_out(make, rest, decided, its, generator, left_out)
     summed = _summed_up(make().name, learns, found, names, left_out, decided, len(pairs) - len(decided), seed)
-    return replace(summed, folds=folds)
+    return replace(summed, folds=folds, seen=offered - len(pairs))
 
 
 def fold_groups(pairs: Sequence[Pair], folds: int, seed: int = 1) -> dict[str, int]:
@@ -333,6 +346,19 @@ def _hits(says: Floats, truth: Floats) -> Floats:
 
 def _truth(pairs: Sequence[Pair]) -> Floats:
     return np.array([1.0 if pair.winner == "first" else -1.0 for pair in pairs])
+
+
+def _unseen(judge: Judge, pairs: Sequence[Pair]) -> Sequence[Pair]:
+    """Those that are about no recommendation from which `judge` has learned before."""
+    seen = seen_in(judge.groups, pairs) if isinstance(judge, Taught) and judge.groups else frozenset()
+    unseen = [pair for pair in pairs if pair.group not in seen]
+    if not unseen and pairs:
+        raise InputError(
+            "a judge is measured on pairs that it was not trained on",
+            value=f"{len(pairs):,} pairs, all about recommendations that '{judge.name}' learned from",
+            cure="give others",
+        )
+    return unseen
 
 
 def _decided(pairs: Sequence[Pair]) -> list[Pair]:

@@ -17,7 +17,7 @@ from llmxrec.evaluation.verdicts import RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.export import defuse
-from llmxrec.stored import stored_explanations
+from llmxrec.stored import stored_explanations, taught_by
 from llmxrec.workspace import Workspace, atomic
 
 TABLE_2 = {
@@ -193,7 +193,13 @@ def label_of(source: str) -> str:
 
 def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFrame) -> str:
     """Who wins in `scores` (columns of TABLE_2) of one judge, called `judge` in the workspace; or why nobody does."""
-    why = doubts(workspace, recommender, judge)
+    taught = [
+        name
+        for name in workspace.generators(recommender)
+        if name in scores["generator"]
+        and judge in {slug(teacher) for teacher in taught_by(workspace, recommender, name)}
+    ]
+    why = f"the judge taught {', '.join(taught)}; ask another" if taught else doubts(workspace, recommender, judge)
     if why:
         return f"no winner: {why}"
     ranked = scores.drop_nulls("win_ratio").sort("win_ratio", descending=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llmxrec.errors import InputError
+from llmxrec.generators.cards import CARD
 from llmxrec.tuning.loop import Curve, Team, TuningSettings
-
-CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,10 @@ class Card:
     dropped: Mapping[str, int]
     prompt: Mapping[str, Any] = field(default_factory=dict)
     """How its prompts were made (PromptSettings), where it read any: it is at its best when asked in the same way."""
+    groups: tuple[str, ...] = ()
+    """Of the labelled pairs that it learned from (see `pairs.groups_of`): a judge is not measured on them."""
+    taught_by: tuple[str, ...] = ()
+    """The judges whose verdicts it learned from: what they say of it is no evidence."""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "settings": self.settings.model_dump(mode="json")}
@@ -39,11 +42,15 @@ class Card:
     def from_json(cls, card: Mapping[str, Any]) -> Card:
         """What `to_json` made."""
         known = {"settings": TuningSettings(**card["settings"]), "curve": Curve(**card["curve"])}
-        return cls(**{**card, **known, "users": tuple(card["users"])})
+        names = {key: tuple(card[key]) for key in ("users", "groups", "taught_by")}
+        return cls(**{**card, **known, **names})
 
 
-def save_adapter(model: Any, folder: Path, card: Card, tokenizer: Any = None) -> None:
-    """Write the adapter of `model` (PEFT's), its card, and the `tokenizer` where tokens are new; whole or not at all.
+def save_adapter(
+    model: Any, folder: Path, card: Card, tokenizer: Any = None, *, also: Callable[[Path], None] | None = None
+) -> None:
+    """Write the adapter of `model` (PEFT's), its card, the `tokenizer` where tokens are new, and what `also` writes to
+    the folder that it is given; whole or not at all.
 
     What lay in `folder` before is replaced. Of several processes that tune together, one writes.
     """
@@ -54,6 +61,8 @@ def save_adapter(model: Any, folder: Path, card: Card, tokenizer: Any = None) ->
     model.save_pretrained(draft, save_embedding_layers=False)
     if tokenizer is not None:
         tokenizer.save_pretrained(draft)
+    if also is not None:
+        also(draft)
     (draft / "README.md").unlink(missing_ok=True)  # PEFT's, to be filled in by hand; the card tells it
     (draft / CARD).write_text(json.dumps(card.to_json(), indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

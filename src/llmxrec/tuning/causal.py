@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmxrec.errors import MissingExtra
+from llmxrec.errors import InputError, MissingExtra
+from llmxrec.generators.transformers_local import TransformersGenerator
 from llmxrec.tuning.loop import TuningSettings
 
 
@@ -46,6 +47,19 @@ def with_lora(model: Any, settings: TuningSettings, *, new_tokens: Sequence[int]
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by old names
         torch.manual_seed(settings.seed)
         return get_peft_model(model, lora)
+
+
+def tunable(generator: TransformersGenerator, settings: TuningSettings) -> Any:
+    """The model of `generator`, to be tuned: with a fresh adapter (see `with_lora`), or with the one that it came with,
+    which goes on learning. It is the generator's from now on."""
+    if settings.quantize:
+        raise InputError("judges and preferences are learned by a model in full weights", cure="leave quantize out")
+    model = generator.model
+    if hasattr(model, "peft_config"):
+        model.set_adapter(model.active_adapter)  # PEFT loads adapters with weights that do not change
+    else:
+        generator.model = model = with_lora(model, settings)
+    return model
 
 
 def answer_loss(model: Any, rows: Sequence[Sequel]) -> tuple[Any, float]:
@@ -85,6 +99,17 @@ def answer_logits(model: Any, rows: Sequence[Sequel]) -> tuple[Any, Any]:
 def _at(states: Any, places: Any) -> Any:
     """Of `states` (row, place, size), those at `places` (a mask), as one row."""
     return states[places.to(states.device)].unsqueeze(0)
+
+
+def answer_scores(model: Any, rows: Sequence[Sequel]) -> Any:
+    """The log-probability of each row's answer, (rows,): the sum over its tokens."""
+    import torch
+
+    logits, wanted = answer_logits(model, rows)
+    of_tokens = -torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="none")
+    counts = torch.tensor([len(row.tokens) - row.read for row in rows], device=of_tokens.device)
+    owners = torch.arange(len(rows), device=of_tokens.device).repeat_interleave(counts)
+    return of_tokens.new_zeros(len(rows)).index_add(0, owners, of_tokens)
 
 
 def trained(model: Any) -> Mapping[str, Any]:

@@ -90,9 +90,7 @@ def tune_embedded(
     dropped = Counter(lessons.dropped)
     may_say = fixed.union(words).__contains__
 
-    kept, apart = lessons_.divide(
-        lessons.rows, settings.held_out, settings.seed, lambda lesson: lesson.instruction.user.user_id
-    )
+    kept, apart = lessons_.divide(lessons.rows, settings.held_out, settings.seed)
 
     def rows_of(some: Sequence[Lesson]) -> list[Row]:
         told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]
@@ -187,17 +185,20 @@ def completed(texts: Sequence[Told], seed: int) -> list[Told]:
 
 
 def common_words(explaining: Sequence[Lesson]) -> set[str]:
-    """Words that tell of no item: said of several candidates, and of those with a label no more than of the others.
+    """Words that tell of no item: no labels, said of several candidates, and not mostly of those with one label.
 
     What an explainer says of thrillers alone ("gripping") is a claim; so small a model would make it of anything.
     """
     said: dict[str, dict[str, set[int]]] = {}
     has: Counter[str] = Counter()
     labels = []
+    facts: set[str] = set()
     for row, lesson in enumerate(explaining):
         mine = labels_of(lesson.instruction.candidate, lesson.domain)
         labels.append(mine)
         has.update(mine)
+        for item in (*lesson.instruction.history, lesson.instruction.candidate):
+            facts.update(word for one in labels_of(item, lesson.domain) for word in slots.tokens_of(one))
         found = delexicalise(lesson.answer, lesson.instruction, lesson.domain)
         for word in {*found.tokens} - {*slots.SLOTS}:
             said.setdefault(word, {}).setdefault(lesson.instruction.candidate.title, set()).add(row)
@@ -210,7 +211,7 @@ def common_words(explaining: Sequence[Lesson]) -> set[str]:
             count > _LIFT * shares[label] * len(rows) and _tail(count, len(rows), shares[label]) < _CHANCE
             for label, count in beside.items()
         )
-        if len(of) >= _CANDIDATES and not tells:
+        if len(of) >= _CANDIDATES and not tells and word not in facts:
             out.add(word)
     return out
 

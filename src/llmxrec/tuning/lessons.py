@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
@@ -21,8 +21,7 @@ from llmxrec.prompts.instructions import Instructions
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Domain, Instruction, Item, Lesson, User
 from llmxrec.seeds import derive
-
-Row = TypeVar("Row")
+from llmxrec.tuning.loop import hold_out
 
 ANNOTATED = "annotated"
 """Stands for the explanations that were written for this project."""
@@ -138,19 +137,16 @@ def users(rows: Iterable[Lesson]) -> tuple[str, ...]:
     return tuple(sorted({row.instruction.user.user_id for row in rows} - {""}))
 
 
-def divide(rows: Sequence[Row], share: float, seed: int, user: Callable[[Row], str]) -> tuple[list[Row], list[Row]]:
+def divide(rows: Sequence[Lesson], share: float, seed: int) -> tuple[list[Lesson], list[Lesson]]:
     """`rows` to learn from, and those held out: of a `share` of the people, all rows of one on one side.
 
-    `user` tells whom a row is about; one that is about nobody known stands for a person of its own. At least one row is
-    held out where `share` is above 0 and there are two people or more.
+    A row without a user stands for a person of its own.
     """
-    keys = [user(row) or f"\x00{number}" for number, row in enumerate(rows)]
-    people = sorted(set(keys), key=lambda key: derive(seed, "held out", key))
-    count = min(len(people) - 1, max(1, round(share * len(people)))) if share else 0
-    out = set(people[:count])
+    keys = [row.instruction.user.user_id or f"\x00{number}" for number, row in enumerate(rows)]
+    out = hold_out(keys, share, seed)
     return (
-        [row for row, key in zip(rows, keys, strict=True) if key not in out],
-        [row for row, key in zip(rows, keys, strict=True) if key in out],
+        [row for row, held in zip(rows, out, strict=True) if not held],
+        [row for row, held in zip(rows, out, strict=True) if held],
     )
 
 

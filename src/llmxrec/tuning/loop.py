@@ -231,6 +231,17 @@ def steps(lengths: Sequence[int], settings: TuningSettings, epoch: int) -> list[
     return [batches[place] for place in draw.permutation(len(batches))]
 
 
+def hold_out(keys: Sequence[str], share: float, seed: int) -> list[bool]:
+    """Which rows are held out, by what each is about (a person, a recommendation): all or none of those of one key.
+
+    It is a `share` of the keys; at least one where `share` is above 0 and there are two or more.
+    """
+    drawn = sorted(set(keys), key=lambda key: derive(seed, "held out", key))
+    count = min(len(drawn) - 1, max(1, round(share * len(drawn)))) if share else 0
+    out = set(drawn[:count])
+    return [key in out for key in keys]
+
+
 def pace(step: int, steps: int, warm_up: float) -> float:
     """The share of the largest step taken at `step`, from 0: it rises evenly to 1, and falls as half a cosine."""
     warm = warm_up * steps

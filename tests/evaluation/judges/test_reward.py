@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.evaluation.judges.test_pairwise import save_adapter
 
 from llmxrec.errors import InputError
 from llmxrec.evaluation.judges import make_judge
 from llmxrec.evaluation.judges.local import LocalReader
 from llmxrec.evaluation.judges.protocol import Judge
 from llmxrec.evaluation.judges.reward import RewardJudge
+from llmxrec.evaluation.pairs import groups_of
 from llmxrec.records import Case, Pair
 from llmxrec.testing.judges import JudgeConformance, sample_cases, sample_pairs
 
@@ -69,7 +71,7 @@ def test_scores_are_those_of_one_prompt_at_a_time(models: Path, name: str, batch
     for text in case.texts:
         prompt = torch.tensor([judge.prompt(case.asked, text)])
         with torch.inference_mode():
-            states = judge.model(prompt, use_cache=False, output_hidden_states=True).hidden_states[-1]
+            states = judge.generator.model(prompt, use_cache=False, output_hidden_states=True).hidden_states[-1]
         scores.append(float(states[0, -1] @ judge.head))
     for ruling in judge.judge([case]):
         one, two = scores[ruling.first], scores[ruling.second]
@@ -128,7 +130,7 @@ def test_neighbours_teach_the_whole_order(models: Path, name: str, better: str, 
 
 def test_the_same_pairs_make_the_same_judge_whatever_came_before(models: Path) -> None:
     cases = sample_cases(3)
-    judge = RewardJudge(f"hf:{models / 'llama'}", lora_rank=2, lora_epochs=1)
+    judge = RewardJudge(f"hf:{models / 'llama'}")
     judge.fit(sample_pairs(10))
     first = probabilities(judge, cases)
     judge.fit(sample_pairs(10, start=50))
@@ -150,45 +152,26 @@ def test_ties_pull_scores_together(models: Path) -> None:
     assert margin(6) < margin(2) < margin(0)
 
 
-@pytest.mark.parametrize("lora_rank", [0, 4])
-def test_saved_equals_loaded(models: Path, tmp_path: Path, lora_rank: int) -> None:
-    judge = trained(models / "llama", lora_rank=lora_rank, lora_learning_rate=5e-3)
+@pytest.mark.parametrize("adapted", [False, True])
+def test_saved_equals_loaded(models: Path, tmp_path: Path, adapted: bool) -> None:
+    adapter = f"+{save_adapter(models / 'llama', tmp_path / 'adapter')}" if adapted else ""
+    judge = RewardJudge(f"hf:{models / 'llama'}{adapter}")
+    judge.fit(sample_pairs(16))
     cases = sample_cases(3)
     expected = probabilities(judge, cases)
     judge.save(tmp_path / "saved")
     files = {file.name for file in (tmp_path / "saved").iterdir()}
-    assert {"reward.json", "reward_head.safetensors"} <= files
-    assert ("adapter_model.safetensors" in files) == bool(lora_rank)
+    assert {"reward.json", "reward_head.safetensors", "card.json"} <= files
+    assert ("adapter_model.safetensors" in files) == adapted
     assert not {file for file in files if file.endswith((".bin", ".pt", ".pkl"))}
     for spec in (f"reward:{tmp_path / 'saved'}", f"reward:hf:{models / 'llama'}+{tmp_path / 'saved'}"):
         loaded = make_judge(spec)
         assert (loaded.name, loaded.order_free) == (spec, True)
         assert probabilities(loaded, cases) == pytest.approx(expected, abs=1e-5)
         assert isinstance(loaded, RewardJudge)
+        assert loaded.groups == groups_of(sample_pairs(16)) != frozenset()
         loaded.save(tmp_path / "again")
         assert probabilities(make_judge(f"reward:{tmp_path / 'again'}"), cases) == pytest.approx(expected, abs=1e-5)
-
-
-def test_an_adapter_learns_with_the_head(models: Path) -> None:
-    settings = {"epochs": 1, "learning_rate": 1e-4, "lora_epochs": 4, "lora_learning_rate": 5e-3}
-    pairs = sample_pairs(16)
-    cases = [pair.case for pair in pairs]
-
-    def loss(judge: RewardJudge) -> float:
-        won = [p if pair.winner == "first" else 1 - p
-               for pair, p in zip(pairs, probabilities_in_order(judge, cases), strict=True)]  # fmt: skip
-        return -sum(map(math.log, won)) / len(won)
-
-    judge = RewardJudge(f"hf:{models / 'llama'}", lora_rank=4, **settings)
-    judge.fit(pairs)
-    learned = loss(judge)
-    with judge.model.disable_adapter():
-        without_adapter = loss(judge)
-    assert learned < min(without_adapter, math.log(2)) - 0.05
-
-
-def probabilities_in_order(judge: RewardJudge, cases: list[Case]) -> list[float]:
-    return [next(iter(judge.judge([case]))).probability or math.nan for case in cases]
 
 
 def test_a_text_beyond_the_models_window_has_no_score(models: Path, tmp_path: Path) -> None:

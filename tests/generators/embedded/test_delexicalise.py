@@ -61,7 +61,7 @@ def test_a_sentence_that_says_more_is_left_out_and_counted(sentence: str, wrong:
         ('You may like it, as you did "Fargo", a masterpiece.', "you may like it , as you did {h1} ."),
         ("You may like it, as an engineer, for what Bogart does.", "you may like it ."),
         ("As an engineer, you may like it.", "you may like it ."),
-        ('Like "Heat", it is crime, horror and romance.', "like {h1} , it is {A} ."),
+        ('Like "Heat", it is drama, crime and action.', "like {h1} , it is {A} ."),
         ('Unlike "Heat", it is a crime film.', "it is a {A} {item} ."),
     ],
 )

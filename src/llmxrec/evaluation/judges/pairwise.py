@@ -11,6 +11,7 @@ from pydantic import Field
 
 from llmxrec.errors import InputError, WorkError
 from llmxrec.evaluation.judges.local import Branch, LocalReader, Tokens, over_room, read_words
+from llmxrec.generators.cards import listed
 from llmxrec.generators.protocol import Generator
 from llmxrec.generators.replies import speakable
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec
@@ -64,6 +65,7 @@ class PairwiseJudge:
     def __init__(self, model: str | Generator, *, name: str = "pairwise", **settings: object) -> None:
         self.name = name
         self.settings = check(PairwiseSettings, settings, "the pairwise: judge")
+        self.groups: frozenset[str] = frozenset()
         if isinstance(model, str):
             if not model or read_spec(model).kind in ("embedded", "template"):
                 raise InputError(
@@ -71,6 +73,7 @@ class PairwiseJudge:
                     value=name,
                     cure="use pairwise:hf:NAME_OR_PATH or pairwise:openai:MODEL",
                 )
+            self.groups = listed(read_spec(model).adapter, "groups")
             model = make_generator(model, self.settings)
         self.generator = model
         self._words = read_words("pairwise")

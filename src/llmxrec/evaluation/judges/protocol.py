@@ -42,3 +42,14 @@ class Learner(Protocol):
         Raises InputError where there are too few of them.
         """
         ...
+
+
+@runtime_checkable
+class Taught(Protocol):
+    """A judge that knows the pairs which it learned from before it came here.
+
+    `groups`: the recommendations that these are about (see `pairs.groups_of`). It is not measured on them.
+    """
+
+    @property
+    def groups(self) -> frozenset[str]: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from pydantic import Field
 
 from llmxrec.errors import InputError
 from llmxrec.evaluation.judges.local import Branch, LocalReader, Tokens, over_room, read_words
+from llmxrec.evaluation.pairs import groups_of
+from llmxrec.generators.cards import list_groups, listed
 from llmxrec.generators.specs import GenerationSettings, Spec, read_spec
 from llmxrec.generators.transformers_local import TransformersGenerator
 from llmxrec.records import Case, Pair, Ruling, Winner
@@ -27,7 +29,8 @@ _HEAD, _ABOUT, _ADAPTER = "reward_head.safetensors", "reward.json", "adapter_con
 _FEWEST = 10
 """Pairs with a winner from which anything can be learned."""
 _WHICH = "use reward:FOLDER or reward:hf:NAME_OR_PATH[+FOLDER]"
-_WIN = {"first": 1.0, "second": 0.0, "tie": 0.5}
+WIN = {"first": 1.0, "second": 0.0, "tie": 0.5}
+"""What the first text of a pair scores, by winner."""
 
 
 class RewardSettings(Settings):
@@ -38,17 +41,11 @@ class RewardSettings(Settings):
     learning_rate: float = Field(default=1e-2, gt=0)
     """AdamW's step for the head, which is given hidden states of standard deviation 1 each."""
     weight_decay: float = Field(default=0.1, ge=0)
-    """AdamW's, of head and adapter."""
-    lora_rank: int = Field(default=0, ge=0)
-    """Rank of the LoRA adapter that is then trained together with the head; 0: none is."""
-    lora_epochs: int = Field(default=2, ge=1)
-    """Passes over the pairs in which adapter and head learn together."""
-    lora_learning_rate: float = Field(default=2e-4, gt=0)
-    """AdamW's step for adapter and head together."""
+    """AdamW's."""
     batch_size: int = Field(default=16, ge=1)
     """Pairs to a step; texts read at a time when judging."""
     seed: int = Field(default=1, ge=0)
-    """Of the order of the pairs and of the adapter's first weights."""
+    """Of the order of the pairs."""
     context_tokens: int | None = Field(default=None, ge=1)
     """Tokens a prompt may have. None: what the model's window holds, as far as it is known."""
     trust_remote_code: bool = False
@@ -59,7 +56,8 @@ class RewardJudge:
     """Scores each text by a linear head on what the model makes of the last token of `reward.txt`.
 
     `model`: a FOLDER that `save` wrote; `hf:NAME_OR_PATH+FOLDER`, the same on a model that now lies elsewhere; or
-    `hf:NAME_OR_PATH` (with `+ADAPTER`, a folder without a head), to be trained with `fit`.
+    `hf:NAME_OR_PATH` (with `+ADAPTER`, a folder without a head), to be trained with `fit`. (`tuning.judges` trains an
+    adapter together with the head.)
 
     A case's texts share the computation of what they begin with, and a text that stands twice is read once. One beyond
     the model's window has no score: what concerns it is `invalid`.
@@ -72,9 +70,16 @@ class RewardJudge:
         self.settings = check(RewardSettings, settings, "the reward: judge")
         self._base, folder = _read_model(model, name)
         self._head: Any = None  # (hidden size,)
-        self._make(folder if folder is not None and (folder / _ADAPTER).is_file() else None)
-        self._words = read_words("reward")
-        self._tokens = Tokens(self._generator.tokenizer, self._words)
+        self.groups = self._before = listed(folder, "groups")
+        asked = GenerationSettings(
+            max_tokens=1,
+            context_tokens=self.settings.context_tokens,
+            trust_remote_code=self.settings.trust_remote_code,
+        )
+        adapter = folder if folder is not None and (folder / _ADAPTER).is_file() else None
+        self.generator = TransformersGenerator(self._base.model, asked, adapter=adapter, name=name)
+        self._reader = LocalReader(self.generator, self.settings.batch_size)
+        self._tokens = Tokens(self.generator.tokenizer, read_words("reward"))
         if folder is not None and (folder / _ABOUT).is_file():
             self._head = _read_head(folder)
 
@@ -97,11 +102,6 @@ class RewardJudge:
         return [*self._trunk(asked), *self._twig(text)]
 
     @property
-    def model(self) -> Any:
-        """The language model, with the adapter on it."""
-        return self._generator.model
-
-    @property
     def head(self) -> Any:
         """The head's weights, (hidden size,); None before it is trained."""
         return self._head
@@ -110,15 +110,12 @@ class RewardJudge:
         """Learn from `pairs` by the Bradley-Terry loss, -log sigmoid(score of the better - score of the other); a tie
         is half a win for each.
 
-        First the head alone, from the model's hidden states as they are, then, if `lora_rank` is set, a new adapter
-        and the head together. What was learned before is forgotten; the same pairs make the same judge, in whichever
-        order their texts stand. Pairs beyond the model's window are left out. Raises InputError for fewer than 10 with
-        a winner.
+        Only the head learns, from the model's hidden states as they are. What it learned before is forgotten; the same
+        pairs make the same judge, in whichever order their texts stand. Pairs beyond the model's window are left out.
+        Raises InputError for fewer than 10 with a winner.
         """
         import torch
 
-        if self._tuned or (self.settings.lora_rank and self._adapter):
-            self._make(None if self.settings.lora_rank else self._adapter)
         held = [pair for pair in pairs if not any(self._over_room(pair.case.asked, text) for text in pair.case.texts)]
         decided = sum(pair.winner != "tie" for pair in held)
         if decided < _FEWEST:
@@ -128,7 +125,7 @@ class RewardJudge:
             for text in sorted(pair.case.texts):
                 places.setdefault((pair.case.asked, text), len(places))
         sides = torch.tensor([[places[pair.case.asked, text] for text in pair.case.texts] for pair in held])
-        wins = torch.tensor([_WIN[pair.winner] for pair in held])
+        wins = torch.tensor([WIN[pair.winner] for pair in held])
         by_asked: dict[str, list[str]] = {}
         for asked, text in places:
             by_asked.setdefault(asked, []).append(text)
@@ -139,79 +136,27 @@ class RewardJudge:
         seen = torch.stack([states[place] for place in places]).clone()
         scale = seen.std(dim=0).clamp_min(1e-6)
         head = torch.zeros(seen.shape[1], device=seen.device, requires_grad=True)
-        self._learn(
-            sides,
-            wins,
-            [head],
-            lambda rows: (seen[rows] / scale) @ head,
-            self.settings.epochs,
-            self.settings.learning_rate,
-        )
+        settings = self.settings
+        optimizer = torch.optim.AdamW([head], lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        for epoch in range(settings.epochs):
+            draw = torch.Generator().manual_seed(derive(settings.seed, "reward", epoch))
+            for some in torch.randperm(len(sides), generator=draw).split(settings.batch_size):
+                of_both = (seen[sides[some]] / scale) @ head
+                optimizer.zero_grad()
+                bradley_terry(of_both, wins[some]).mean().backward()
+                optimizer.step()
         self._head = (head.detach() / scale).cpu()
-        if self.settings.lora_rank:
-            self._tune(list(places), sides, wins)
+        self.groups = self._before | groups_of(held)
 
     def save(self, folder: Path) -> None:
         """Write the head, its adapter if there is one, and the name of the model that they belong to."""
-        from safetensors.torch import save_file
-
         if self._head is None:
             raise InputError("a reward: judge is trained before it is saved", value=self.name)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"weight": self._head[None].contiguous()}, folder / _HEAD)
-        if hasattr(self._generator.model, "peft_config"):
-            self._generator.model.save_pretrained(folder)
-        about = {"judge": "reward", "version": 1, "model": self._base.model}
-        (folder / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-
-    def _make(self, adapter: Path | None) -> None:
-        """The model as it was given, before any learning."""
-        settings = GenerationSettings(
-            max_tokens=1,
-            context_tokens=self.settings.context_tokens,
-            trust_remote_code=self.settings.trust_remote_code,
-        )
-        self._adapter, self._tuned = adapter, False
-        self._generator = TransformersGenerator(self._base.model, settings, adapter=adapter, name=self.name)
-        self._reader = LocalReader(self._generator, self.settings.batch_size)
-
-    def _learn(
-        self, sides: Any, wins: Any, weights: list[Any], score: Callable[[Any], Any], epochs: int, learning_rate: float
-    ) -> None:
-        """Adjust `weights`. `sides`: (pairs, 2) places of texts; `wins`: 1, 0 or .5 for the first; `score` takes
-        places to their scores."""
-        import torch
-
-        optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=self.settings.weight_decay)
-        for epoch in range(epochs):
-            draw = torch.Generator().manual_seed(derive(self.settings.seed, "reward", epoch))
-            for some in torch.randperm(len(sides), generator=draw).split(self.settings.batch_size):
-                of_both = score(sides[some].flatten()).view(-1, 2)
-                margin = of_both[:, 0] - of_both[:, 1]
-                loss = torch.nn.functional.binary_cross_entropy_with_logits(margin, wins[some].to(margin.device))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-
-    def _tune(self, places: list[tuple[str, str]], sides: Any, wins: Any) -> None:
-        import torch
-        from peft import LoraConfig, get_peft_model
-
-        rank = self.settings.lora_rank
-        with torch.random.fork_rng():
-            torch.manual_seed(derive(self.settings.seed, "adapter"))
-            lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-            self._generator.model = get_peft_model(self._generator.model, lora).eval()
-        self._tuned = True
-        head = self._head.to(self._generator.model.device).requires_grad_()
-        adapter = [weight for weight in self._generator.model.parameters() if weight.requires_grad]
-
-        def score(rows: Any) -> Any:
-            states, _ = self._reader.read_alone([self.prompt(*places[row]) for row in rows.tolist()])
-            return states @ head
-
-        self._learn(sides, wins, [head, *adapter], score, self.settings.lora_epochs, self.settings.lora_learning_rate)
-        self._head = head.detach().cpu()
+        if hasattr(self.generator.model, "peft_config"):
+            self.generator.model.save_pretrained(folder)
+        write_head(folder, self._head, self._base.model)
+        list_groups(folder, self.groups)
 
     def _scores(self, case: Case) -> tuple[dict[str, float], dict[str, str]]:
         """The score of each different text, or why it has none. Read sorted, so that their order cannot matter."""
@@ -240,7 +185,27 @@ class RewardJudge:
         return [*self._tokens.text(text), *self._tokens.fixed[2]]
 
     def _over_room(self, asked: str, text: str) -> str:
-        return over_room(self._generator.context_tokens, len(self.prompt(asked, text)))
+        return over_room(self.generator.context_tokens, len(self.prompt(asked, text)))
+
+
+def bradley_terry(scores: Any, wins: Any) -> Any:
+    """The loss of each pair: -log of the probability that it ended as it did, by `scores` (pairs, 2) of its texts.
+
+    `wins` (pairs,) is 1 where the first won, 0 where it lost, .5 for a tie.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    margins = scores[:, 0] - scores[:, 1]
+    return binary_cross_entropy_with_logits(margins, wins.to(margins), reduction="none")
+
+
+def write_head(folder: Path, head: Any, model: str) -> None:
+    """Write to `folder` what makes it a judge: the head's weights (hidden size,), and the name of their model."""
+    from safetensors.torch import save_file
+
+    save_file({"weight": head[None].contiguous()}, folder / _HEAD)
+    about = {"judge": "reward", "version": 1, "model": model}
+    (folder / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def _ruling(case: Case, first: int, second: int, scores: dict[str, float], wrong: dict[str, str]) -> Ruling:

@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from llmxrec.errors import InputError, MissingExtra
+from llmxrec.evaluation.pairs import groups_of
 from llmxrec.evidence.mentions import Mention, find_titles
 from llmxrec.evidence.plan import labels_of
+from llmxrec.generators.cards import list_groups, listed
 from llmxrec.generators.replies import is_refusal
 from llmxrec.records import Case, Domain, Instruction, Item, Pair, Ruling, Winner
 
@@ -73,6 +75,7 @@ class TextJudge:
         self._facts: dict[str, float] = {}
         self._scales: dict[str, float] = {}
         self._words: dict[str, tuple[float, float]] = {}  # each with its idf and its weight
+        self.groups: frozenset[str] = frozenset()
         if model:
             self._load(Path(model))
 
@@ -105,6 +108,7 @@ class TextJudge:
         self._scales = dict(zip(FACTS, scales.tolist(), strict=True))
         self._facts = dict(zip(FACTS, (weights / scales).tolist(), strict=True))
         self._words = self._learn_words(texts, sides, wins, differences @ weights)
+        self.groups = groups_of(pairs)
 
     def judge(self, cases: Iterable[Case]) -> Iterator[Ruling]:
         """A ruling for every two texts of each case, the one that stands first in it first."""
@@ -137,6 +141,7 @@ class TextJudge:
         scales = {name: scale if math.isfinite(scale) else 0.0 for name, scale in self._scales.items()}
         held = {"judge": "text", "version": 1, "facts": self._facts, "scales": scales, "words": self._words}
         (folder / _FILE).write_text(json.dumps(held, ensure_ascii=False, allow_nan=False, indent=1), encoding="utf-8")
+        list_groups(folder, self.groups)
 
     def _load(self, folder: Path) -> None:
         file = folder / _FILE
@@ -153,6 +158,7 @@ class TextJudge:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError("this is no trained judge 'text'", file=file, cure="train and save it again") from None
         self._facts, self._scales, self._words = facts, scales, words
+        self.groups = listed(folder, "groups")
 
     def _learn_words(
         self, texts: Sequence[_Read], sides: npt.NDArray[np.int64], wins: Floats, known: Floats
