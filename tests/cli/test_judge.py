@@ -57,6 +57,12 @@ def test_a_valid_judge_names_a_winner_and_goes_on_where_it_was(call: Call, expla
     assert lines[-1] == "next: llmxrec audit w"
     page = Path("w/summary.md").read_text()
     assert "## Compared: popularity, text" in page and "the judge is VALID." in page
+    table_2 = Path("w/tables/table2.csv").read_bytes()
+    Path("w/tables/table2.csv").unlink()
+    Path("w/summary.md").unlink()
+    told = call("report", explained)
+    assert told.code == 0 and "wrote w/tables/table2.csv" in told.out.splitlines()
+    assert Path("w/tables/table2.csv").read_bytes() == table_2 and Path("w/summary.md").read_text() == page
     again = call("judge", explained, "--train", pairs)
     assert "30 recommendations compared (30 were judged before): nothing to ask" in again.out
     rows = list(read_ledger(Path("w/verdicts/popularity/text.jsonl")))
@@ -99,3 +105,9 @@ def test_what_is_missing_is_said(call: Call, explained: Path, pairs: Path) -> No
     alone = call("judge", explained, "--train", pairs)
     assert alone.code == 2 and "two generators or more explain a recommendation of 'popularity'" in alone.out
     assert "found 'embedded'" in alone.out
+
+
+def test_a_report_of_nothing_judged_is_told_so(call: Call, explained: Path) -> None:
+    told = call("report", explained)
+    assert told.code == 0 and told.out.splitlines()[-1] == "next: llmxrec audit w"
+    assert pl.read_csv("w/tables/table2.csv").is_empty() and Path("w/summary.md").exists()

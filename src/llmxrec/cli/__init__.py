@@ -39,6 +39,6 @@ def main() -> None:
     app()
 
 
-from llmxrec.cli import audits, data, explanations, judging, replays, runs, tuning  # noqa: E402 - they add their commands
+from llmxrec.cli import audits, data, explanations, judging, replays, reporting, runs, tuning  # noqa: E402 - they add their commands
 
-__all__ = ["app", "audits", "data", "explanations", "judging", "main", "replays", "runs", "tuning"]
+__all__ = ["app", "audits", "data", "explanations", "judging", "main", "replays", "reporting", "runs", "tuning"]
