@@ -80,7 +80,7 @@ def _lines(what: str, total: int | None, unit: str) -> Iterator[Advance]:
             return
         shown = now
         rate = done / (now - start)
-        left = "" if total is None else f" of {total:,}, {(total - done) / rate:,.0f} s left"
+        left = "" if total is None or not done else f" of {total:,}, {(total - done) / rate:,.0f} s left"
         said = f", {note}" if note else ""
         print(f"{what}: {done:,}{left} ({rate:,.1f} {unit}/s){said}", file=sys.stderr, flush=True)
 
