@@ -112,6 +112,9 @@ def tune_embedded(
     choices = {one.ask: torch.from_numpy(one.tokens) for one in answers.values()}
 
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    embeddings = model.get_input_embeddings().weight.data
+    # All items begin as the same: one that is hardly ever had says nothing, and must not say something by chance.
+    embeddings[[number[token] for token in number if token.startswith("<item ")]] = embeddings[:written].mean(dim=0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tuned = with_lora(
         model, settings, new_tokens=sorted({*map(number.__getitem__, words), *range(known, len(tokenizer))})

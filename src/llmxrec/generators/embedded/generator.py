@@ -25,8 +25,9 @@ from llmxrec.seeds import derive
 
 MODEL = Path(__file__).parent / "model"
 _AT_ONCE = 256
-_TEMPERATURE, _TOP_P = 0.8, 0.95
-"""Where the settings name no temperature: enough that no two people read the same, and few odd words."""
+_TEMPERATURE, _TUNED_TEMPERATURE, _TOP_P = 0.8, 0.4, 0.95
+"""Where the settings name no temperature: enough that no two people read the same, and few odd words. Tuned on some
+hundred texts it is less sure of its rarer words."""
 _ATTEMPTS = 3
 """Times that a text is begun anew, where nothing of it could be kept; then a plain sentence says what there is."""
 _LENGTHS = ((1, 2, 3, 4), (8, 30, 42, 20))
@@ -36,8 +37,8 @@ _LENGTHS = ((1, 2, 3, 4), (8, 30, 42, 20))
 class EmbeddedGenerator:
     """Writes from the plan of each prompt (see `make_plan`), as much as the prompt shows and no more.
 
-    Words are drawn with each prompt's own random numbers, at a temperature of .8 from the likeliest that have .95 of
-    the probability, unless the settings name a temperature; at 0 the likeliest are taken.
+    Words are drawn with each prompt's own random numbers, at a temperature of .8 (.4 with an adapter) from the
+    likeliest that have .95 of the probability, unless the settings name a temperature; at 0 the likeliest are taken.
     """
 
     context_tokens: int | None = None
@@ -52,6 +53,7 @@ class EmbeddedGenerator:
     ) -> None:
         self.name = name
         self._adapter = adapter
+        self._usual_temperature = _TEMPERATURE if adapter is None else _TUNED_TEMPERATURE
         self.settings = settings or GenerationSettings()
         self._model = model
 
@@ -129,7 +131,7 @@ class EmbeddedGenerator:
             draws[row] = np.random.Generator(np.random.PCG64(seed)).random(LONGEST)
         temperature, top_p = self.settings.temperature, self.settings.top_p
         if temperature is None:
-            temperature, top_p = _TEMPERATURE, min(top_p, _TOP_P)
+            temperature, top_p = self._usual_temperature, min(top_p, _TOP_P)
         if attempt and not temperature:
             return [[] for _ in batch]  # it would write the same again
         texts = self.writer.write(plans, wanted, most, draws, temperature=temperature, top_p=top_p)
