@@ -79,6 +79,15 @@ def test_both_tasks_together_tell_what_was_done_and_what_is_next(call: Call, exp
     assert answered.code == 0 and "2 rows: 2 truncated" in answered.out
 
 
+def test_the_embedded_model_learns_what_was_annotated(call: Call, explained: Path) -> None:
+    command = ["tune", "w", "--base", "embedded", "--name", "small", "--users", 40, "--set", "epochs=1"]
+    ended = call(*command)
+    assert ended.code == 0 and "280 rows (left out: 260 about people left" in ended.out, ended.out
+    assert ended.out.strip().endswith("next: llmxrec explain w --generator embedded+w/adapters/small")
+    assert (card("small")["task"], len(card("small")["users"])) == ("explain,attributes", 40)
+    assert "w/adapters/small was tuned before" in call(*command).out
+
+
 def test_some_people_are_left_to_be_measured_on(call: Call, explained: Path) -> None:
     ended = call(*words("some", "--users", 30, "--target", "gender", task="attributes"))
     assert ended.code == 0 and "30 rows (left out: 270 about people left to be measured on)" in ended.out
