@@ -165,6 +165,24 @@ def test_attributes_that_nobody_has_are_refused(call: Call, explained: Path) -> 
     assert stranger.code == 2 and "t.csv, line 2: every user_id is one of the dataset's" in stranger.out
 
 
+def test_attributes_are_asked_about_with_nothing_of_the_person_shown(call: Call, explained: Path) -> None:
+    from llmxrec.prompts.instructions import PromptSettings
+    from llmxrec.sources import attributes_from
+    from llmxrec.workspace import Workspace
+
+    people = {row["user_id"]: row for row in pl.read_parquet("w/dataset/users.parquet").iter_rows(named=True)}
+    place, targets = Workspace(Path("w")), ["gender", "age"]
+    rows = attributes_from(place, ["popularity"], targets, PromptSettings(), seed=1).rows
+    assert len(rows) == 300
+    for row in rows:
+        asked = row.instruction
+        assert (asked.task, asked.targets, asked.user.attributes) == ("predict", ("gender", "age"), {})
+        assert json.loads(row.answer) == {name: people[asked.user.user_id][name] for name in targets}
+    told = PromptSettings(user_attributes=("age", "occupation"))
+    rows = attributes_from(place, ["popularity"], ["gender", "age"], told, seed=1).rows
+    assert {*rows[0].instruction.user.attributes} == {"occupation"}, "what is named, but for what is asked"
+
+
 def test_nobody_is_judged_on_whom_a_generator_was_tuned(call: Call, explained: Path, tmp_path: Path) -> None:
     """Of 40 people explained by two generators, one was tuned on some."""
     pairs = [
