@@ -109,8 +109,11 @@ def attributes_from(
 ) -> Lessons:
     """The true attributes of the people that `recommenders` recommend to, asked about the first recommendation of each.
 
-    `targets` None: all that there are. Raises InputError for one that there is not, or where there is none.
+    Nothing is shown of the person but what `prompt` names. `targets` None: all that there are. Raises InputError for
+    one that there is not, or where there is none.
     """
+    if prompt.user_attributes is None:
+        prompt = prompt.model_copy(update={"user_attributes": ()})
     dataset = Dataset.load(workspace.dataset)
     known = known_attributes(dataset)
     for target in targets or ():

@@ -79,6 +79,15 @@ def test_both_tasks_together_tell_what_was_done_and_what_is_next(call: Call, exp
     assert answered.code == 0 and "2 rows: 2 truncated" in answered.out
 
 
+def test_the_embedded_model_learns_what_was_annotated(call: Call, explained: Path) -> None:
+    command = ["tune", "w", "--base", "embedded", "--name", "small", "--users", 40, "--set", "epochs=1"]
+    ended = call(*command)
+    assert ended.code == 0 and "280 rows (left out: 260 about people left" in ended.out, ended.out
+    assert ended.out.strip().endswith("next: llmxrec explain w --generator embedded+w/adapters/small")
+    assert (card("small")["task"], len(card("small")["users"])) == ("explain,attributes", 40)
+    assert "w/adapters/small was tuned before" in call(*command).out
+
+
 def test_some_people_are_left_to_be_measured_on(call: Call, explained: Path) -> None:
     ended = call(*words("some", "--users", 30, "--target", "gender", task="attributes"))
     assert ended.code == 0 and "30 rows (left out: 270 about people left to be measured on)" in ended.out
@@ -154,6 +163,24 @@ def test_attributes_that_nobody_has_are_refused(call: Call, explained: Path) -> 
     Path("t.csv").write_text("user,item,text\nnobody,x,Because.\n")
     stranger = call(*words("mine", source="t.csv"))
     assert stranger.code == 2 and "t.csv, line 2: every user_id is one of the dataset's" in stranger.out
+
+
+def test_attributes_are_asked_about_with_nothing_of_the_person_shown(call: Call, explained: Path) -> None:
+    from llmxrec.prompts.instructions import PromptSettings
+    from llmxrec.sources import attributes_from
+    from llmxrec.workspace import Workspace
+
+    people = {row["user_id"]: row for row in pl.read_parquet("w/dataset/users.parquet").iter_rows(named=True)}
+    place, targets = Workspace(Path("w")), ["gender", "age"]
+    rows = attributes_from(place, ["popularity"], targets, PromptSettings(), seed=1).rows
+    assert len(rows) == 300
+    for row in rows:
+        asked = row.instruction
+        assert (asked.task, asked.targets, asked.user.attributes) == ("predict", ("gender", "age"), {})
+        assert json.loads(row.answer) == {name: people[asked.user.user_id][name] for name in targets}
+    told = PromptSettings(user_attributes=("age", "occupation"))
+    rows = attributes_from(place, ["popularity"], ["gender", "age"], told, seed=1).rows
+    assert {*rows[0].instruction.user.attributes} == {"occupation"}, "what is named, but for what is asked"
 
 
 def test_nobody_is_judged_on_whom_a_generator_was_tuned(call: Call, explained: Path, tmp_path: Path) -> None:

@@ -63,11 +63,12 @@ def tune_language(
     model = load_weights(base, device=Team().device, quantize=settings.quantize)
     dropped = Counter(lessons.dropped)
     read = reader(known.tokenizer, ends(model, known.tokenizer), prompt, min(settings.most_tokens, window or 1 << 62))
-    learned, held_out = (_read(rows, read, dropped) for rows in divide(lessons.rows, settings.held_out, settings.seed))
-    if not learned:
+    told = _read(lessons.rows, read, dropped)
+    if not told:
         left = str(Lessons([], dropped))
         raise InputError("tuning needs rows to learn from", value=left, cure="raise most_tokens, or give other rows")
-    rows = [one.lesson for one in (*learned, *held_out)]
+    learned, held_out = divide(told, settings.held_out, settings.seed, lambda one: one.lesson.instruction.user.user_id)
+    rows = [one.lesson for one in told]
     job = Job([one.sequel for one in learned], [one.sequel for one in held_out], answer_loss, _length)
     tuned = with_lora(model, settings)
     curve = learn(tuned, job, settings, checkpoint=checkpoint, about=_about(base, job), advance=advance)
