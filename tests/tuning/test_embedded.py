@@ -109,3 +109,13 @@ def test_there_must_be_something_to_learn(tmp_path: Path) -> None:
     asked, _ = person(1)
     with pytest.raises(InputError, match="different answers"):
         tune_attributes([(asked, {"job": "painter"})] * 5, tmp_path)
+
+
+def test_only_what_is_allowed_is_answered(adapter: Path) -> None:
+    asked, _ = person(1500)
+    generator = EmbeddedGenerator(adapter=adapter)
+    for only in ("painter", "plumber"):
+        (answer,) = generator.generate([Prompt("k", asked, MOVIES, (), choices={"job": (only, "no job")})])
+        assert json.loads(answer.text)["job"] == only
+    (none,) = generator.generate([Prompt("k", asked, MOVIES, (), choices={"job": ("no job",)})])
+    assert none.status == "empty" and "none of the answers allowed" in (none.detail or "")
