@@ -18,7 +18,7 @@ from llmxrec.datasets.textfiles import read_json_rows
 from llmxrec.errors import InputError
 from llmxrec.evidence.mentions import find_titles
 from llmxrec.prompts.instructions import Instructions
-from llmxrec.prompts.released import parse_released
+from llmxrec.prompts.released import parse_released, parse_released_answer
 from llmxrec.records import Domain, Instruction, Item, Lesson, User
 from llmxrec.seeds import derive
 
@@ -52,7 +52,11 @@ def read_lessons(file: Path) -> Lessons:
             if isinstance(row, dict) and "candidate" in row:
                 out.rows.append(_ours(row))
             elif isinstance(row, dict) and isinstance(row.get("instruction"), str):
-                out.rows.append(_theirs(row))
+                lesson = _theirs(row)
+                if lesson is None:
+                    out.dropped["nothing known"] += 1
+                else:
+                    out.rows.append(lesson)
             else:
                 raise ValueError("it has a history, a candidate and an answer, or an instruction and an output")
         except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
@@ -207,6 +211,12 @@ def _text(value: object) -> str:
     return value
 
 
-def _theirs(row: Mapping[str, Any]) -> Lesson:
+def _theirs(row: Mapping[str, Any]) -> Lesson | None:
+    """None for a row whose answer does not tell what is asked for."""
     instruction, domain = parse_released(row["instruction"])
-    return Lesson(instruction, domain, _text(row["output"]))
+    answer = _text(row["output"])
+    if instruction.targets:
+        known = parse_released_answer(answer, instruction.targets)
+        instruction = replace(instruction, targets=tuple(known))
+        answer = json.dumps(known, ensure_ascii=False)
+    return Lesson(instruction, domain, answer) if instruction.targets or instruction.task == "explain" else None
