@@ -39,6 +39,6 @@ def main() -> None:
     app()
 
 
-from llmxrec.cli import audits, data, explanations, judging, replays, runs  # noqa: E402 - they add their commands to the app
+from llmxrec.cli import audits, data, explanations, judging, predictions, replays, runs  # noqa: E402 - they add their commands
 
-__all__ = ["app", "audits", "data", "explanations", "judging", "main", "replays", "runs"]
+__all__ = ["app", "audits", "data", "explanations", "judging", "main", "predictions", "replays", "runs"]
