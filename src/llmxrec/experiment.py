@@ -29,6 +29,7 @@ from llmxrec.evaluation.attributes import (
     Accuracy,
     Material,
     asked_for,
+    features,
     guess_at_random,
     guess_by_regression,
     guess_the_most_frequent,
@@ -436,7 +437,8 @@ def measure_predictions(workspace: Workspace, recommender: str, seed: int = 1) -
             material = Material.of(name, rows.unique(maintain_order=True), told)
             found += [guess_at_random(material, seed), guess_the_most_frequent(material, seed)]
             try:
-                found.append(guess_by_regression(material, dataset, known, seed, advance))
+                read = features(name, material.rows, dataset, known)
+                found.append(guess_by_regression(material, read, seed, advance))
             except MissingExtra as error:
                 notes = [f"left out: {error}"]
     for name, table in tables.items():

@@ -18,6 +18,7 @@ from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.datasets.demo.simulation import simulate
 from llmxrec.datasets.domains import load_domain
 from llmxrec.evaluation.attributes import (
+    Accuracy,
     Material,
     accuracy,
     features,
@@ -34,6 +35,10 @@ from llmxrec.prompts.targets import Targets
 
 def known(dataset: Dataset) -> Histories:
     return Histories.build(dataset.interactions, dataset.users["user_id"], dataset.items["item_id"])
+
+
+def by_regression(material: Material, dataset: Dataset, histories: Histories) -> Accuracy:
+    return guess_by_regression(material, features(material.target, material.rows, dataset, histories))
 
 
 def said(*rows: tuple[str, str, str | None, str | None]) -> pl.DataFrame:
@@ -119,9 +124,7 @@ def test_a_constant_is_chosen_on_others_than_it_is_measured_on() -> None:
     dataset = Dataset(rows, pl.DataFrame({"item_id": ["a"], "title": ["A"]}), users, load_domain("movies"))
     material = Material.of("gender", rows, Targets.of(dataset, known(dataset)))
     assert (
-        guess_the_most_frequent(material).accuracy
-        == 0.0
-        == guess_by_regression(material, dataset, known(dataset)).accuracy
+        guess_the_most_frequent(material).accuracy == 0.0 == by_regression(material, dataset, known(dataset)).accuracy
     )
 
 
@@ -141,10 +144,10 @@ def test_a_regression_learns_what_a_history_tells() -> None:
     targets = Targets.of(dataset, histories)
     for target in ("occupation", "age"):
         material = Material.of(target, rows, targets)
-        constant, learned = guess_the_most_frequent(material), guess_by_regression(material, dataset, histories)
+        constant, learned = guess_the_most_frequent(material), by_regression(material, dataset, histories)
         assert learned.accuracy > constant.accuracy + 0.05
         nothing = Histories(histories.users, histories.items, histories.offsets * 0, histories.item_index[:0])
-        blind = guess_by_regression(material, dataset, nothing)
+        blind = by_regression(material, dataset, nothing)
         assert blind.accuracy <= constant.accuracy + 0.03
 
 

@@ -159,17 +159,14 @@ def guess_the_most_frequent(material: Material, seed: int = 1) -> Accuracy:
     return accuracy(material.target, FREQUENT, gains.tolist(), material.rows["user_id"].to_list(), seed)
 
 
-def guess_by_regression(
-    material: Material, dataset: Dataset, histories: Histories, seed: int = 1, advance: Advance = quiet
-) -> Accuracy:
-    """Logistic regression on what `features` makes of each row. Raises MissingExtra without SciPy.
+def guess_by_regression(material: Material, read: Any, seed: int = 1, advance: Advance = quiet) -> Accuracy:
+    """Logistic regression on `read`, which has the features of each row (see `features`).
 
     It learns all answers that are right of a person (see `regressions`), with the one of STRENGTHS that is right most
     often of people held out from those it learns from, and of its answers takes the one most likely right (see
     `likeliest`). `advance` is told of each of FOLDS.
     """
     users = material.rows["user_id"].to_list()
-    read = features(material.target, material.rows, dataset, histories)
     part = parts(users, seed)
     gains = np.zeros(len(part))
     for fold in range(FOLDS):
@@ -194,6 +191,7 @@ def features(target: str, rows: pl.DataFrame, dataset: Dataset, histories: Histo
 
     The items of the whole history, and their attributes that the domain shows; for what the candidate has, also the
     candidate, its attributes and the words of its title. All by tf-idf. Nothing that a prompt may not show (`hidden`).
+    Raises MissingExtra without SciPy.
     """
     told = hidden((target,))
     number = {user: row for row, user in enumerate(histories.users.to_list())}

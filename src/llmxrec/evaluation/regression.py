@@ -1,7 +1,7 @@
 """Logistic regression that learns from several right answers at once, and the tf-idf that it reads.
 
-Of a person of 34, every age from 29 to 39 is right, and each of them is learned. On MovieLens-100K this is right of
-.55 of the ages, and learning 34 alone of .51. Libraries learn one answer to a row; repeating the row for each takes ten
+Of a person of 34, every age from 29 to 39 is right, and each of them is learned. So .55 of the ages on MovieLens-100K
+are told, and .51 where 34 alone is learned. Libraries learn one answer to a row; repeating the row for each takes ten
 times as long.
 """
 
