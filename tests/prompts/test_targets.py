@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from llmxrec.prompts.targets import (
     read_answer,
     read_answers,
 )
+from llmxrec.records import Instruction, Item, User
 
 
 def histories(dataset: Dataset) -> Histories:
@@ -109,6 +111,9 @@ def test_the_truth() -> None:
     assert articles.truth("category", "ann", "d") == ()
     assert articles.truth("interest", "ann", "e") == ("Sports", "world"), "the one of which they read most comes first"
     assert articles.truth("interest", "ben", "e") == () == articles.truth("interest", "cay", "e")
+    asked = Instruction("predict", User("ann"), (), Item("e", "E"), ("interest",))
+    assert (articles.to_learn(asked, "interest"), articles.to_learn(asked, "category")) == ("Sports", "food")
+    assert articles.to_learn(replace(asked, user=User("cay")), "interest") is None
     games = of(shop())
     assert [games.truth("price", "u0", game) for game in "ghij"] == [("free",), ("4.99",), (), ("free",)]
     assert [games.truth("popularity", "u0", game) for game in "ghij"] == [("1",), ("2",), ("5",), ("1",)]

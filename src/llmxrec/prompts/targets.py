@@ -27,6 +27,7 @@ import polars as pl
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
+from llmxrec.records import Instruction
 
 Floats = npt.NDArray[np.float64]
 
@@ -153,6 +154,11 @@ class Targets:
             return (str(self._levels[self._items[item_id]]),)
         known = self._known[name].get(user_id if name in OF_USER else item_id)
         return () if known is None else (known,)
+
+    def to_learn(self, asked: Instruction, name: str) -> str | None:
+        """The answer to `name` that is learned from `asked`; None where it is not known."""
+        truth = self.truth(name, asked.user.user_id, asked.candidate.item_id)
+        return truth[0] if truth else None
 
 
 def read_answers(text: str, targets: Sequence[str], choices: Mapping[str, tuple[str, ...]]) -> dict[str, str | None]:
