@@ -250,7 +250,7 @@ def test_where_no_prompt_fits_nothing_is_begun(file: Path) -> None:
 @pytest.mark.parametrize("cost", ['"abc"', "NaN", "-1", "Infinity"])
 def test_a_damaged_cost_is_told_and_never_added(file: Path, cost: str) -> None:
     file.write_text(f'{{"prompt": "a", "status": "ok", "cost": {cost}}}\n')
-    with pytest.raises(InputError, match="line 1: a row of explanations has"):
+    with pytest.raises(InputError, match="line 1: a row of answers has"):
         explain(questions(Counting()), file, price=PRICE, max_tokens=1, max_cost=1.0)
 
 
@@ -282,7 +282,7 @@ def test_each_row_is_drawn_with_a_seed_of_its_own() -> None:
 
 def test_a_ledger_of_something_else_is_told(file: Path) -> None:
     file.write_text('{"a": 1}\n')
-    with pytest.raises(InputError, match="line 1: a row of explanations has a prompt, a status and a cost"):
+    with pytest.raises(InputError, match="line 1: a row of answers has a prompt, a status and a cost"):
         explain(questions(Counting()), file)
 
 

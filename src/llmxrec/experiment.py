@@ -24,18 +24,33 @@ from llmxrec.datasets import READERS, read_dataset
 from llmxrec.datasets.dataset import Dataset, Histories, ReadReport
 from llmxrec.datasets.domains import load_domain
 from llmxrec.datasets.split import leave_one_out
-from llmxrec.errors import InputError
+from llmxrec.errors import InputError, MissingExtra
+from llmxrec.evaluation.attributes import (
+    FOLDS,
+    Accuracy,
+    Material,
+    asked_for,
+    features,
+    guess_at_random,
+    guess_by_regression,
+    guess_the_most_frequent,
+    measure,
+)
 from llmxrec.evaluation.gate import Measured
 from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.judging import Judged, contests, judge_contests
 from llmxrec.evaluation.reading import read_part
 from llmxrec.explain import Outcome, Questions, explain
-from llmxrec.generators.cards import listed
+from llmxrec.generators.cards import CARD, listed
+from llmxrec.generators.folds import FoldedGenerator
+from llmxrec.generators.protocol import Generator
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec, slug
 from llmxrec.lookup import closest, resolve
 from llmxrec.notes import read_notes, refuse_to_mix
+from llmxrec.predict import predict
 from llmxrec.progress import progress, quiet
 from llmxrec.prompts.instructions import PromptSettings, check_shown
+from llmxrec.prompts.targets import Targets
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
 from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
@@ -43,9 +58,10 @@ from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
 from llmxrec.records import Pair
+from llmxrec.reports.attributes import accuracy_lines, write_table_3
 from llmxrec.sources import in_folds
-from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, what_was_known
-from llmxrec.tuning.adapters import Card, check_apart, read_card, tuned_on
+from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, stored_predictions, what_was_known
+from llmxrec.tuning.adapters import Card, check_apart, folds, read_card, tuned_on
 from llmxrec.tuning.lessons import Lessons, digest
 from llmxrec.tuning.loop import Team, TuningSettings
 from llmxrec.workspace import Workspace, atomic
@@ -82,6 +98,21 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
             )
             outcome = explain_recommendations(workspace, generator, questions)
             say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
+    for name in recipe.predict.recommenders or [entry.name for entry in recipe.recommenders]:
+        for generator in recipe.generators:
+            if generator.label in recipe.predict.generators:
+                questions, left_out = attribute_questions(
+                    workspace, name, generator, recipe.prompt, recipe.predict.targets, users=recipe.predict.users,
+                    seed=recipe.seed,
+                )  # fmt: skip
+                outcome = predict_attributes(workspace, generator, questions)
+                aside = f"; left out: {left_out:,} on whom it was tuned" if left_out else ""
+                say(f"  {name} x {generator.label}, attributes: {'; '.join(outcome.lines())}{aside}")
+        if recipe.predict.generators:
+            found, notes = measure_predictions(workspace, name, recipe.seed)
+            for line in (*accuracy_lines(found), *notes):
+                say(f"    {line}")
+            say(f"  wrote {write_table_3(found, workspace, name)}")
 
 
 def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
@@ -288,12 +319,11 @@ def questions_about(
     """What stage 2 asks: the recommendations of `recommender`, with the histories that it knew."""
     recommendations = read_recommendations(workspace, recommender)
     dataset = Dataset.load(workspace.dataset)
-    train, _, _, _ = _parts(dataset, knowledge(workspace, recommender)["hold_out"])
     return Questions.of(
         recommender,
         recommendations,
         dataset,
-        train,
+        _known(workspace, recommender, dataset),
         make_generator(generator.spec, _within_limit(generator)),
         prompt,
         users=users,
@@ -429,6 +459,110 @@ def _tuned(folder: Path, place: Path, wanted: Mapping[str, Any]) -> Card | None:
     return Card.from_json(card) if there else None
 
 
+def attribute_questions(
+    workspace: Workspace,
+    recommender: str,
+    generator: GeneratorRecipe,
+    prompt: PromptSettings,
+    targets: Sequence[str] | None = None,
+    *,
+    users: int | None = None,
+    seed: int = 1,
+) -> tuple[Questions, int]:
+    """What the third evaluation asks about the first recommendation of each person, all of `targets` in one prompt
+    (None: all that the dataset tells); and how many people are left out, for an adapter was tuned on them.
+
+    Nothing is shown of the person but what `prompt` names. An adapter's folder that holds folds, `fold-1` and so on,
+    stands for the one of them that was not tuned on the person. Raises InputError where nobody is left.
+    """
+    table = read_recommendations(workspace, recommender).filter(pl.col("rank") == 1)
+    dataset = Dataset.load(workspace.dataset)
+    known = _known(workspace, recommender, dataset)
+    told = Targets.of(dataset, known)
+    wanted = told.wanted(targets)
+    specs = _folds(generator.spec)
+    tuned = [_tuned_on(spec) for spec in specs]
+    everybody = table["user_id"].unique(maintain_order=True).to_list()
+    asked_of = {user: place for user in everybody if (place := _apart(user, tuned)) is not None}
+    if not asked_of:
+        raise InputError(
+            "nobody is measured on whom the model was tuned on",
+            value=f"it was tuned on all {len(everybody):,} people",
+            cure="tune it on some of them (--users), or by parts (--folds)",
+        )
+    chosen = pl.DataFrame({"user_id": [*asked_of][:users]}).with_columns(
+        place=pl.col("user_id").replace_strict(asked_of, return_dtype=pl.Int64)
+    )
+    settings = _within_limit(generator)
+    asked: Generator = (
+        make_generator(generator.spec, settings)
+        if len(specs) == 1
+        else FoldedGenerator(specs, asked_of, settings, name=generator.spec)
+    )
+    questions = Questions.of(
+        recommender,
+        chosen.sort("place", maintain_order=True).join(table, on="user_id", maintain_order="left"),
+        dataset,
+        known,
+        asked,
+        shown_for_attributes(prompt),
+        seed=seed,
+        targets=wanted,
+        choices=told.choices(wanted),
+    )
+    return questions, len(everybody) - len(asked_of)
+
+
+def shown_for_attributes(prompt: PromptSettings) -> PromptSettings:
+    """`prompt` where attributes are asked for: nothing is shown of the person but what it names."""
+    return prompt if prompt.user_attributes is not None else prompt.model_copy(update={"user_attributes": ()})
+
+
+def predict_attributes(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> Outcome:
+    """Have `generator` answer `questions` (see `attribute_questions`), from where an earlier run stopped."""
+    recommender = questions.recommender
+    with progress(f"predicting for {recommender} with {generator.label}", len(questions)) as advance:
+        return predict(
+            questions,
+            workspace.predictions(recommender, generator.label),
+            price=price_for(generator),
+            max_tokens=generator.settings.max_tokens,
+            max_cost=generator.max_cost,
+            settings=prediction_settings(workspace, generator, questions),
+            advance=advance,
+        )
+
+
+def measure_predictions(workspace: Workspace, recommender: str, seed: int = 1) -> tuple[list[Accuracy], list[str]]:
+    """How often each generator's predictions are right, and the rules that they have to beat; and what was left out.
+
+    The rules are measured on all people whom any generator was asked about. Needs SciPy for the regression; without it,
+    that is left out and said.
+    """
+    dataset = Dataset.load(workspace.dataset)
+    known = _known(workspace, recommender, dataset)
+    told = Targets.of(dataset, known)
+    tables = {name: stored_predictions(workspace, recommender, name) for name in workspace.predictors(recommender)}
+    tables = {name: table.filter(pl.col("status").is_not_null()) for name, table in tables.items()}
+    together = pl.concat(tables.values())
+    found: list[Accuracy] = []
+    notes: list[str] = []
+    names = asked_for(together)
+    with progress("measuring the rules to beat", FOLDS * len(names), "parts") as advance:
+        for name in names:
+            rows = together.filter(pl.col("targets").list.contains(name)).select("user_id", "item_id")
+            material = Material.of(name, rows.unique(maintain_order=True), told)
+            found += [guess_at_random(material, seed), guess_the_most_frequent(material, seed)]
+            try:
+                read = features(name, material.rows, dataset, known)
+                found.append(guess_by_regression(material, read, seed, advance))
+            except MissingExtra as error:
+                notes = [f"left out: {error}"]
+    for name, table in tables.items():
+        found += measure(table, name, told, seed)
+    return sorted(found, key=lambda one: names.index(one.target)), notes
+
+
 def judge_explanations(
     workspace: Workspace, recommender: str, judge: Judge, measured: Measured | None, settings: Mapping[str, Any]
 ) -> Judged:
@@ -517,6 +651,41 @@ def answer_settings(
         "sampling_seed": generator.settings.seed,
         **generator.settings.model_dump(mode="json", exclude=pace | {"seed"}),
     }
+
+
+def prediction_settings(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> dict[str, Any]:
+    """All that decides what is predicted (see `answer_settings`), the adapters included: by what they were tuned on."""
+    known = knowledge(workspace, questions.recommender)
+    adapters = [read_spec(spec).adapter for spec in _folds(generator.spec)]
+    cards = [Path(adapter) / CARD for adapter in adapters if adapter]
+    content = b"".join(card.read_bytes() for card in cards if card.exists())
+    return {
+        **answer_settings(generator, questions.settings, questions.seed, known),
+        "targets": list(questions.targets),
+        "adapter": hashlib.blake2b(content, digest_size=8).hexdigest() if content else None,
+    }
+
+
+def _folds(spec: str) -> list[str]:
+    """The specs that `spec` stands for: itself, or one for each fold of its adapter, in their order."""
+    adapter = read_spec(spec).adapter
+    return [f"{spec.rstrip('/')}/{fold.name}" for fold in folds(Path(adapter))] or [spec] if adapter else [spec]
+
+
+def _tuned_on(spec: str) -> frozenset[str]:
+    """The people that the adapter of `spec` learned from; none where it has none."""
+    adapter = read_spec(spec).adapter
+    return tuned_on(Path(adapter)) if adapter else frozenset()
+
+
+def _apart(user: str, tuned: Sequence[frozenset[str]]) -> int | None:
+    """The place of the first of `tuned` (people, by adapter) that `user` is not one of; None where there is none."""
+    return next((place for place, people in enumerate(tuned) if user not in people), None)
+
+
+def _known(workspace: Workspace, recommender: str, dataset: Dataset) -> Histories:
+    """The interactions that `recommender` was trained on."""
+    return _parts(dataset, knowledge(workspace, recommender)["hold_out"])[0]
 
 
 def _parts(dataset: Dataset, hold_out: bool) -> tuple[Histories, Histories, pl.DataFrame | None, int]:

@@ -1,14 +1,14 @@
 """Stage 2 as a whole: recommendations x generator -> explanations, through a ledger.
 
 Every answer is on disk before more is asked for, so a run can be killed at any moment: the same command goes on
-where it stopped and asks only for what is missing.
+where it stopped and asks only for what is missing. Predictions are asked for in the same way (see `llmxrec.predict`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -27,7 +27,7 @@ from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.prompt import TooLong, make_prompt
 from llmxrec.prompts.template import Template, load_template
-from llmxrec.records import Answer, Explanation, Prompt
+from llmxrec.records import Answer, Explanation, Prompt, Task
 from llmxrec.seeds import derive
 
 _PROBED = 10
@@ -56,7 +56,8 @@ SCHEMA = {
 class Questions:
     """What is to be explained, and how it is asked: the rows of a recommender's table, one prompt each.
 
-    `rows` has user_id, item_id and rank. Prompts are made one at a time, as they are drawn.
+    `rows` has user_id, item_id and rank. Prompts are made one at a time, as they are drawn. Where there are `targets`,
+    these are to be predicted instead, each with an answer of its `choices` if it has any.
     """
 
     recommender: str
@@ -67,6 +68,8 @@ class Questions:
     settings: PromptSettings
     generator: Generator
     seed: int
+    targets: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -81,8 +84,18 @@ class Questions:
         users: int | None = None,
         top: int = 1,
         seed: int = 1,
+        targets: tuple[str, ...] = (),
+        choices: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Questions:
-        """Ask about the first `top` recommendations of the first `users` people (None: of all) of the table."""
+        """Ask about the first `top` recommendations of the first `users` people (None: of all) of the table.
+
+        Raises InputError where it names an item that is not of the dataset, or the template does not ask for targets.
+        """
+        template = load_template(settings.template)
+        if targets and "predict" not in template.sections:
+            raise InputError(
+                f"template '{template.name}' has a section [predict], to ask for attributes", cure="add it"
+            )
         rows = recommendations.filter(pl.col("rank") <= top)
         unknown = rows.join(dataset.items, on="item_id", how="anti")
         if unknown.height:
@@ -96,14 +109,21 @@ class Questions:
             rows=rows.select("user_id", "item_id", "rank"),
             instructions=Instructions.of(dataset, histories, settings, rows["user_id"].unique(maintain_order=True)),
             dataset=dataset,
-            template=load_template(settings.template),
+            template=template,
             settings=settings,
             generator=generator,
             seed=seed,
+            targets=targets,
+            choices=choices or {},
         )
 
     def __len__(self) -> int:
         return self.rows.height
+
+    @property
+    def task(self) -> Task:
+        """`predict` where there are targets."""
+        return "predict" if self.targets else "explain"
 
     def prompts(self) -> Iterator[Question]:
         """Each row as a question. A prompt's key is a digest of whom it is about and of all its words."""
@@ -112,13 +132,14 @@ class Questions:
             try:
                 prompt = make_prompt(
                     "",
-                    self.instructions.make("explain", user_id, item_id),
+                    self.instructions.make(self.task, user_id, item_id, self.targets),
                     self.template,
                     self.dataset.domain,
                     self.settings,
                     room=self.generator.context_tokens,
                     count_tokens=self.generator.count_tokens,
-                    seed=derive(self.seed, "explain", user_id, item_id),
+                    seed=derive(self.seed, self.task, user_id, item_id),
+                    choices=self.choices if self.targets else None,
                 )
             except TooLong as error:
                 prompt, problem = error.prompt, str(error)
@@ -175,6 +196,35 @@ def explain(
     they are noted beside the ledger, and answers made otherwise are refused (see `refuse_to_mix`). Raises WorkError
     where all further prompts would fail too; what was answered is kept, and the same call goes on from there.
     """
+
+    def explanation(question: Question, answer: Answer, paid: float | None) -> Record:
+        found = _explanation(questions, question, answer, paid)
+        return {column: getattr(found, column) for column in SCHEMA}
+
+    return ask(
+        questions,
+        file,
+        explanation,
+        price=price,
+        max_tokens=max_tokens,
+        max_cost=max_cost,
+        settings=settings,
+        advance=advance,
+    )
+
+
+def ask(
+    questions: Questions,
+    file: Path,
+    written: Callable[[Question, Answer, float | None], Record],
+    *,
+    price: Price | None,
+    max_tokens: int,
+    max_cost: float | None,
+    settings: Mapping[str, Any] | None,
+    advance: Advance,
+) -> Outcome:
+    """What `explain` does, for whatever is asked: `written` is the row of a question, its answer and what it cost."""
     if max_cost is not None and price is None:
         raise InputError("a limit of cost needs a price", cure="say what a million tokens, read and written, cost")
     generator = questions.generator
@@ -192,9 +242,9 @@ def explain(
                 done.add(row["prompt"])
 
         def keep(question: Question, answer: Answer) -> None:
-            explanation = _explanation(questions, question, answer, purse.pay(question.prompt, answer))
-            ledger.append({column: getattr(explanation, column) for column in SCHEMA})
-            outcome.asked[answer.status] += 1
+            row = written(question, answer, purse.pay(question.prompt, answer))
+            ledger.append(row)
+            outcome.asked[row["status"]] += 1
             advance(1)
 
         def missing() -> Iterator[Prompt]:
@@ -296,7 +346,7 @@ class Estimate:
 def estimate(
     questions: Questions, file: Path, *, price: Price | None, max_tokens: int, most_counted: int = 1000
 ) -> Estimate:
-    """Ask nothing, and say what `explain` would ask. Raises InputError where it would."""
+    """Ask nothing, and say what would be asked. Raises InputError where asking would."""
     _probe(questions)
     done = {row["prompt"] for row in _rows(file) if row["status"] != "failed"}
     every = max(1, -(-len(questions) // most_counted))
@@ -329,9 +379,14 @@ def read_explanations(file: Path, recommendations: pl.DataFrame) -> pl.DataFrame
     """
     if not file.exists():
         raise InputError("there are no such explanations yet", value=str(file), cure="make them with: llmxrec explain")
-    table = _read_table(file).unique(["user_id", "item_id"], keep="last", maintain_order=True)
+    return latest(file, recommendations, SCHEMA)
+
+
+def latest(file: Path, recommendations: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """The last row about each of `recommendations` in the ledger `file`, as columns of `schema`."""
+    table = _read_table(file, schema).unique(["user_id", "item_id"], keep="last", maintain_order=True)
     order = recommendations.select("user_id", "item_id", "rank")
-    return order.join(table.drop("rank"), on=["user_id", "item_id"], maintain_order="left").select(*SCHEMA)
+    return order.join(table.drop("rank"), on=["user_id", "item_id"], maintain_order="left").select(*schema)
 
 
 def _probe(questions: Questions) -> None:
@@ -362,13 +417,13 @@ def _explanation(questions: Questions, question: Question, answer: Answer, paid:
 
 
 def _rows(file: Path) -> Iterator[Record]:
-    """The rows of a ledger of explanations. Raises InputError for one that is of something else."""
+    """The rows of a ledger of answers. Raises InputError for one that is of something else."""
     for number, row in enumerate(read_ledger(file), 1):
         paid = row.get("cost")
         known = isinstance(row.get("prompt"), str) and isinstance(row.get("status"), str)
         if not known or not (paid is None or (isinstance(paid, int | float) and 0 <= paid < float("inf"))):
             raise InputError(
-                "a row of explanations has a prompt, a status and a cost in USD, if it is known",
+                "a row of answers has a prompt, a status and a cost in USD, if it is known",
                 value=row,
                 cure="is this file another's?",
                 file=file,
@@ -378,23 +433,25 @@ def _rows(file: Path) -> Iterator[Record]:
 
 
 def _digest(user_id: str, item_id: str, prompt: Prompt) -> str:
-    parts: Sequence[str] = [user_id, item_id, *(f"{m.role}\x1f{m.content}" for m in prompt.messages)]
+    parts = [user_id, item_id, *(f"{m.role}\x1f{m.content}" for m in prompt.messages)]
+    # What is allowed decides an answer even where the template does not tell it.
+    parts += ["\x1f".join([name, *answers]) for name, answers in prompt.choices.items()]
     return hashlib.blake2b("\x1e".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _read_table(file: Path) -> pl.DataFrame:
+def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     try:
         with file.open("rb") as lines:
-            table = pl.read_ndjson(lines, schema=SCHEMA)
+            table = pl.read_ndjson(lines, schema=schema)
     except pl.exceptions.PolarsError:
         table = None
     if table is not None and not table["prompt"].null_count() + table["status"].null_count():
         return table
     # A last line being written, or a broken one, which this names.
     try:
-        return pl.DataFrame(list(_rows(file)), schema=SCHEMA)
+        return pl.DataFrame(list(_rows(file)), schema=schema)
     except (pl.exceptions.PolarsError, TypeError) as error:
-        raise InputError(f"explanations are rows of known columns: {error}", file=file) from None
+        raise InputError(f"answers are rows of known columns: {error}", file=file) from None
 
 
 def _closable(answers: Iterator[Answer]) -> Any:

@@ -14,6 +14,7 @@ from llmxrec.generators.prices import Price
 from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, slug
 from llmxrec.lookup import closest
 from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.prompts.targets import TARGETS
 from llmxrec.prompts.template import load_template
 from llmxrec.recommenders import RECOMMENDERS, make_recommender
 from llmxrec.settings import Settings, check
@@ -74,8 +75,21 @@ class ExplainRecipe(Settings):
     """How many recommendations of each person; the paper explains the first."""
 
 
+class PredictRecipe(Settings):
+    """Which attributes are predicted, and by whom: the paper's third evaluation."""
+
+    generators: tuple[str, ...] = ()
+    """Names of this recipe's generators; none: nothing is predicted."""
+    targets: tuple[str, ...] | None = None
+    """age, gender, occupation, category, interest, price, popularity; None: all that the dataset tells."""
+    recommenders: tuple[str, ...] | None = None
+    """By name; None: all of the recipe."""
+    users: Annotated[int, Field(ge=1)] | None = None
+    """How many people, from the first of the table on; None: all."""
+
+
 class Recipe(Settings):
-    """An experiment from raw files to explanations."""
+    """An experiment from raw files to explanations, and attributes predicted."""
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 1
@@ -88,6 +102,7 @@ class Recipe(Settings):
     prompt: PromptSettings = PromptSettings()
     generators: tuple[GeneratorRecipe, ...] = ()
     explain: ExplainRecipe = ExplainRecipe()
+    predict: PredictRecipe = PredictRecipe()
 
 
 def price_for(generator: GeneratorRecipe) -> Price | None:
@@ -122,11 +137,17 @@ def check_recipe(recipe: Recipe) -> Recipe:
             raise closest("recommender", entry.name, [*RECOMMENDERS, EXTERNAL])
         if entry.name != EXTERNAL:
             make_recommender(entry.name, entry.settings)
-    for name in recipe.explain.recommenders or ():
+    for name in (*(recipe.explain.recommenders or ()), *(recipe.predict.recommenders or ())):
         if name not in names:
             raise closest("recommender of this recipe", name, names)
+    for target in recipe.predict.targets or ():
+        if target not in TARGETS:
+            raise closest("target", target, TARGETS)
     load_template(recipe.prompt.template)
     labels = [generator.label for generator in recipe.generators]
+    for label in recipe.predict.generators:
+        if label not in labels:
+            raise closest("generator of this recipe", label, labels)
     for generator in recipe.generators:
         read_spec(generator.spec)
         if generator.max_cost is not None and price_for(generator) is None:

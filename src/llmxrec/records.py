@@ -153,6 +153,31 @@ class Explanation:
     cost: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What `generator` takes the attributes `targets` to be, where `recommender` recommends `item_id` to `user_id`.
+
+    `text` is the answer as it came, and `status` is `invalid` where none of the targets can be read from it. The rest
+    as in Explanation.
+    """
+
+    recommender: str
+    generator: str
+    user_id: str
+    item_id: str
+    rank: int
+    targets: tuple[str, ...]
+    text: str
+    status: Status
+    prompt: str
+    history: int
+    dropped: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    detail: str | None = None
+    cost: float | None = None
+
+
 Winner = Literal["first", "second", "tie"]
 """Which of two explanations is better, by the place in which they were shown."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from llmxrec.errors import InputError
 from llmxrec.explain import read_explanations
 from llmxrec.notes import read_notes, refuse_to_mix
+from llmxrec.predict import read_predictions
 from llmxrec.workspace import Workspace
 
 _COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32}
@@ -45,20 +47,30 @@ def stored_explanations(workspace: Workspace, recommender: str, name: str) -> pl
 
     Raises InputError where they were made for recommendations that have been made anew in another way since.
     """
-    recommendations = read_recommendations(workspace, recommender)
     file = workspace.explanations(recommender, name)
-    refuse_to_mix(
-        file,
-        what_was_known(knowledge(workspace, recommender)),
-        only={"hold_out", "recommender"},
-        cure="explain what is recommended now under another name (--name OTHER), or recommend again as before",
-    )
-    table = read_explanations(file, recommendations)
+    table = read_explanations(file, _recommended_as(workspace, recommender, file, "explain"))
     if table.is_empty() and file.stat().st_size:
         raise InputError(
             "explanations are of what is recommended now", value="none of them is", cure="llmxrec explain", file=file
         )
     return table
+
+
+def stored_predictions(workspace: Workspace, recommender: str, name: str) -> pl.DataFrame:
+    """The predictions called `name`, as `stored_explanations` has explanations."""
+    file = workspace.predictions(recommender, name)
+    return read_predictions(file, _recommended_as(workspace, recommender, file, "predict"))
+
+
+def _recommended_as(workspace: Workspace, recommender: str, file: Path, verb: str) -> pl.DataFrame:
+    """The recommendations as they are now. Raises InputError where the answers in `file` are about others."""
+    refuse_to_mix(
+        file,
+        what_was_known(knowledge(workspace, recommender)),
+        only={"hold_out", "recommender"},
+        cure=f"{verb} what is recommended now under another name (--name OTHER), or recommend again as before",
+    )
+    return read_recommendations(workspace, recommender)
 
 
 def what_was_known(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class Workspace:
     def explanations(self, recommender: str, generator: str) -> Path:
         return self.path / "explanations" / safe_name(recommender) / f"{safe_name(generator)}.jsonl"
 
+    def predictions(self, recommender: str, generator: str) -> Path:
+        return self.path / "predictions" / safe_name(recommender) / f"{safe_name(generator)}.jsonl"
+
     def verdicts(self, recommender: str, judge: str) -> Path:
         return self.path / "verdicts" / safe_name(recommender) / f"{safe_name(judge)}.jsonl"
 
@@ -72,6 +75,10 @@ class Workspace:
     def generators(self, recommender: str) -> list[str]:
         """The names under which explanations of `recommender` lie here."""
         return sorted(file.stem for file in self.path.glob(f"explanations/{safe_name(recommender)}/*.jsonl"))
+
+    def predictors(self, recommender: str) -> list[str]:
+        """The names under which predictions about recommendations of `recommender` lie here."""
+        return sorted(file.stem for file in self.path.glob(f"predictions/{safe_name(recommender)}/*.jsonl"))
 
     def judges(self, recommender: str) -> list[str]:
         """The names under which verdicts on explanations of `recommender` lie here."""

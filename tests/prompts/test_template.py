@@ -141,3 +141,25 @@ def test_an_unknown_template_is_refused() -> None:
         load_template("papr")
     with pytest.raises(InputError, match="UTF-8 text file"):
         load_template("missing.txt")
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+@given(instructions(), st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=3).map(tuple))
+def test_what_may_be_answered_is_told_and_read_past(
+    name: str, instruction: Instruction, allowed: tuple[str, ...]
+) -> None:
+    template = load_template(name)
+    told = template.render(instruction, MOVIES, choices=dict.fromkeys(instruction.targets, allowed))
+    assert template.parse(told, MOVIES) == instruction
+    silent = template.render(instruction, MOVIES)
+    assert (len(told[-1].content) > len(silent[-1].content)) == bool(instruction.targets)
+
+
+def test_the_answers_allowed_stand_before_the_request() -> None:
+    asked = Instruction("predict", ANNA, (HEAT,), SUSPECTS, ("age", "gender"))
+    (_, user) = load_template("default").render(
+        asked, MOVIES, choices={"age": ("a number",), "gender": ("female", "male")}
+    )
+    *_, allowed, request = user.content.split("\n\n")
+    assert allowed == "What may be answered: age: a number; gender: female, male"
+    assert request.startswith("Infer from this: age, gender.")

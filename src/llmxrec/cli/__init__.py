@@ -39,6 +39,28 @@ def main() -> None:
     app()
 
 
-from llmxrec.cli import audits, data, explanations, judging, replays, reporting, runs, tuning  # noqa: E402 - they add their commands
+from llmxrec.cli import (  # noqa: E402 - they add their commands
+    audits,
+    data,
+    explanations,
+    judging,
+    predictions,
+    replays,
+    reporting,
+    runs,
+    tuning,
+)
 
-__all__ = ["app", "audits", "data", "explanations", "judging", "main", "replays", "reporting", "runs", "tuning"]
+__all__ = [
+    "app",
+    "audits",
+    "data",
+    "explanations",
+    "judging",
+    "main",
+    "predictions",
+    "replays",
+    "reporting",
+    "runs",
+    "tuning",
+]

@@ -88,7 +88,7 @@ def explain(
                 "concurrency": concurrency,
                 "timeout": timeout,
             },
-            "price": _price(price),
+            "price": price_option(price),
             "max_cost": max_cost,
         },
         "the generator",
@@ -98,7 +98,7 @@ def explain(
     questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
         plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens)
-        _show(plan, listed_price=price is None)
+        show_plan(plan, listed_price=price is None)
         return
     outcome = experiment.explain_recommendations(place, asked, questions)
     for line in outcome.lines():
@@ -132,7 +132,8 @@ def export(
     wrote(out)
 
 
-def _price(text: str | None) -> dict[str, float] | None:
+def price_option(text: str | None) -> dict[str, float] | None:
+    """--price as a recipe has it."""
     if text is None:
         return None
     try:
@@ -142,7 +143,8 @@ def _price(text: str | None) -> dict[str, float] | None:
     return {"input": read, "output": written}
 
 
-def _show(plan: Estimate, listed_price: bool) -> None:
+def show_plan(plan: Estimate, listed_price: bool) -> None:
+    """Three prompts whole, and what asking all would take."""
     from llmxrec.generators.prices import priced_as_of
 
     for number, prompt in enumerate(plan.examples, 1):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmxrec.errors import InputError, MissingExtra, WorkError
+from llmxrec.generators.constrained import Reader, answer
 from llmxrec.generators.replies import brief, ended, speakable
 from llmxrec.generators.specs import GenerationSettings
 from llmxrec.records import Answer, Message, Prompt
@@ -31,6 +32,8 @@ class TransformersGenerator:
     prompt's own random numbers. (Half precision rounds differently in batches of different shapes, so on a GPU this
     holds for equal batches only.) `context_tokens` is what the model's position limit leaves after `max_tokens`; a
     longer prompt is `invalid`. The model's own defaults for drawing words (temperature, penalties) are left aside.
+
+    Where attributes are to be predicted (task `predict`), nothing is drawn: see `llmxrec.generators.constrained`.
     """
 
     def __init__(
@@ -90,6 +93,31 @@ class TransformersGenerator:
         return None
 
     def _answers(self, batch: Sequence[tuple[Prompt, list[int]]]) -> Iterator[Answer]:
+        """Of one batch: what is to be predicted together with what is asked alike, all else written."""
+        import torch
+
+        alike: dict[str, list[tuple[Prompt, list[int]]]] = {}
+        for prompt, tokens in batch:
+            asked = prompt.instruction.targets
+            alike.setdefault(repr((asked, dict(prompt.choices))) if asked else "", []).append((prompt, tokens))
+        for targets, rows in alike.items():
+            try:
+                yield from self._predicted(rows) if targets else self._written(rows)
+            except torch.cuda.OutOfMemoryError:
+                raise WorkError(
+                    f"the device's memory does not hold {len(rows)} prompts of up to "
+                    f"{max(len(tokens) for _, tokens in rows)} tokens; lower batch_size"
+                ) from None
+
+    def _predicted(self, batch: Sequence[tuple[Prompt, list[int]]]) -> Iterator[Answer]:
+        prompts = [tokens for _, tokens in batch]
+        asked = batch[0][0]
+        texts = answer(self._reader, self.tokenizer, prompts, asked.instruction.targets, asked.choices)
+        for (prompt, tokens), text in zip(batch, texts, strict=True):
+            written = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            yield Answer(prompt.key, speakable(text), "ok", len(tokens), written)
+
+    def _written(self, batch: Sequence[tuple[Prompt, list[int]]]) -> Iterator[Answer]:
         import torch
 
         model, settings = self.model, self.settings
@@ -102,19 +130,14 @@ class TransformersGenerator:
         if settings.temperature:
             seeds = [derive(settings.seed, "sampling", prompt.seed) for prompt, _ in batch]
             processors.append(DrawByRow(seeds, settings.temperature, settings.top_p))
-        try:
-            with torch.inference_mode():
-                output = model.generate(
-                    input_ids=ids.to(model.device),
-                    attention_mask=mask.to(model.device),
-                    max_new_tokens=settings.max_tokens,
-                    do_sample=False,
-                    logits_processor=processors,
-                )
-        except torch.cuda.OutOfMemoryError:
-            raise WorkError(
-                f"the device's memory does not hold {len(batch)} prompts of up to {longest} tokens; lower batch_size"
-            ) from None
+        with torch.inference_mode():
+            output = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=settings.max_tokens,
+                do_sample=False,
+                logits_processor=processors,
+            )
         for (prompt, tokens), row in zip(batch, output[:, longest:].tolist(), strict=True):
             yield self._answer(prompt, len(tokens), row)
 
@@ -131,6 +154,10 @@ class TransformersGenerator:
         }
         output_tokens = len(written) + (end is not None)
         return Answer(prompt.key, text, status, input_tokens, output_tokens, detail=reasons.get(status))
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.model, self.settings.batch_size)
 
     @cached_property
     def model(self) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.lookup import closest
+from llmxrec.prompts.targets import hidden
 from llmxrec.records import Domain, Instruction, Item, Task, User
 from llmxrec.settings import Settings
 
@@ -79,16 +80,18 @@ class Instructions:
         """What to ask about recommending `item_id` to `user_id`. Both are of the dataset.
 
         The history is the newest items before the recommendation, without the candidate itself. The attributes in
-        `targets` are what is to be predicted, so they are not shown of the person or the candidate.
+        `targets` are what is to be predicted, so what would tell them is not shown (see `hidden`).
         """
         candidate = self.items[self.item_rows[item_id]]
         user = self.users[user_id]
         numbers = self.histories.of(self.user_rows[user_id]) if user_id in self.user_rows else ()
         known = [self.items[number] for number in numbers if number != self.item_rows[item_id]]
-        if targets:
-            user = replace(user, attributes=_without(user.attributes, targets))
-            candidate = replace(candidate, attributes=_without(candidate.attributes, targets))
         newest = known[max(0, len(known) - self.length) :]
+        if targets:
+            told = hidden(targets)
+            user = replace(user, attributes=_without(user.attributes, told.user))
+            candidate = _silent(candidate, told.candidate, told.values)
+            newest = [_silent(item, told.history) for item in newest] if told.history else newest
         return Instruction(task, user, tuple(newest), candidate, targets)
 
 
@@ -105,5 +108,14 @@ def _shown(kind: str, wanted: tuple[str, ...] | None, listed: Mapping[str, str])
     return tuple(listed) if wanted is None else wanted
 
 
-def _without(attributes: Mapping[str, V], names: tuple[str, ...]) -> dict[str, V]:
+def _without(attributes: Mapping[str, V], names: Collection[str]) -> dict[str, V]:
     return {key: value for key, value in attributes.items() if key not in names}
+
+
+def _silent(item: Item, columns: Collection[str], values: Collection[str] = ()) -> Item:
+    """`item` without these columns, and without these values (in small letters) in all others."""
+    kept = {
+        column: tuple(value for value in found if value.casefold() not in values)
+        for column, found in _without(item.attributes, columns).items()
+    }
+    return replace(item, attributes={column: found for column, found in kept.items() if found})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from llmxrec.errors import InputError
 from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.prompts.targets import NUMBERS
 from llmxrec.prompts.template import Template
 from llmxrec.records import Domain, Instruction, Message, Prompt
 
@@ -32,17 +33,21 @@ def make_prompt(
     room: int | None = None,
     count_tokens: Callable[[Sequence[Message]], int] | None = None,
     seed: int = 0,
+    choices: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Prompt:
     """Render `instruction`; where it takes more than `room` tokens, drop the oldest history until it fits.
 
-    `room` None: there is no limit, and nothing is counted. Raises TooLong where it does not fit even without any
-    history.
+    `room` None: there is no limit, and nothing is counted. `choices`: the answers that are allowed to its targets, told
+    in the prompt; None: nothing is told of them. Raises TooLong where it does not fit even without any history.
     """
+    told = None if choices is None else {name: choices.get(name) or NUMBERS[name] for name in instruction.targets}
 
     def with_dropped(count: int) -> Prompt:
         shown = replace(instruction, history=instruction.history[count:])
-        messages = template.render(shown, domain, reasoning=settings.reasoning, max_words=settings.max_words)
-        return Prompt(key, shown, domain, messages, count, seed, settings.max_words)
+        messages = template.render(
+            shown, domain, reasoning=settings.reasoning, max_words=settings.max_words, choices=told
+        )
+        return Prompt(key, shown, domain, messages, count, seed, settings.max_words, choices or {})
 
     prompt = with_dropped(0)
     if room is None or count_tokens is None or count_tokens(prompt.messages) <= room:

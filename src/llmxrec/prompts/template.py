@@ -10,6 +10,7 @@ order in the prompt:
     [reasoning]  chain of thought; left out when switched off
     [candidate]  {candidate}: the line of the recommended item
     [explain]    what is asked for, task `explain` (the paper's I_e)
+    [choices]    {choices}: what the answers may be, task `predict`; left out where nothing is told of them
     [predict]    what is asked for, task `predict` (I_a); {targets}: the attributes to infer
 
 Every section may use {field} {item} {items} {verb} {verb_past} of the domain, and {max_words}. Lines that begin with #
@@ -19,6 +20,7 @@ are notes. Text from data is only ever put into a template, never read as one.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from itertools import product
@@ -27,13 +29,19 @@ from string import Formatter
 
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
-from llmxrec.prompts.lines import read_item, read_list, read_user, write_item, write_list, write_user
+from llmxrec.prompts.lines import one_line, read_item, read_list, read_user, write_item, write_list, write_user
 from llmxrec.records import Domain, Instruction, Item, Message, Task, User
 
 BUNDLED = ("default", "paper")
 
-_OWN_VARIABLE = {"history": "history", "profile": "profile", "candidate": "candidate", "predict": "targets"}
-_SECTIONS = ("system", "task", "history", "profile", "reasoning", "candidate", "explain", "predict")
+_OWN_VARIABLE = {
+    "history": "history",
+    "profile": "profile",
+    "candidate": "candidate",
+    "choices": "choices",
+    "predict": "targets",
+}
+_SECTIONS = ("system", "task", "history", "profile", "reasoning", "candidate", "explain", "choices", "predict")
 _REQUIRED = ("history", "candidate", "explain")
 _DOMAIN_WORDS = ("field", "item", "items", "verb", "verb_past")
 _HEADER = re.compile(r"\[(\w+)\]")
@@ -48,12 +56,20 @@ class Template:
     sections: dict[str, str]
 
     def render(
-        self, instruction: Instruction, domain: Domain, *, reasoning: bool = True, max_words: int = 75
+        self,
+        instruction: Instruction,
+        domain: Domain,
+        *,
+        reasoning: bool = True,
+        max_words: int = 75,
+        choices: Mapping[str, tuple[str, ...]] | None = None,
     ) -> tuple[Message, ...]:
         """The messages that ask `instruction` (equations 1 and 5 of the paper). All that it holds is shown.
 
-        `reasoning` switches chain of thought; `max_words` is the length the answer is asked to keep.
+        `reasoning` switches chain of thought; `max_words` is the length the answer is asked to keep. `choices` is what
+        is told of the answers, by target.
         """
+        told = choices or {}
         own = {
             "history": "\n".join(
                 f"{number}. {write_item(item, domain.item_attributes)}"
@@ -62,6 +78,9 @@ class Template:
             "profile": write_user(instruction.user.attributes, domain.user_attributes),
             "candidate": write_item(instruction.candidate, domain.item_attributes),
             "targets": write_list(instruction.targets),
+            "choices": "; ".join(
+                f"{write_list((name,))}: {write_list(tuple(map(one_line, answers)))}" for name, answers in told.items()
+            ),
         }
         words = {**_words(domain, max_words), **own}
         shown = {
@@ -101,7 +120,7 @@ class Template:
     def _is_shown(self, section: str, task: Task, reasoning: bool, own: dict[str, str]) -> bool:
         if section in ("explain", "predict"):
             return section == task
-        if section in ("history", "profile"):
+        if section in ("history", "profile", "choices"):
             return own[section] != ""
         return section != "reasoning" or reasoning
 
@@ -182,8 +201,9 @@ def _check_readable(template: Template) -> None:
         asked.append(Instruction("explain", user, history, book))
         if "predict" in template.sections:
             asked.append(Instruction("predict", user, history, book, ("d",)))
-    for instruction, reasoning in product(asked, (True, False)):
-        messages = template.render(instruction, domain, reasoning=reasoning)
+    for instruction, reasoning, told in product(asked, (True, False), (("e", "f"), ())):
+        choices = {target: told for target in instruction.targets if told}
+        messages = template.render(instruction, domain, reasoning=reasoning, choices=choices)
         try:
             same = template.parse(messages, domain) == instruction
         except InputError:

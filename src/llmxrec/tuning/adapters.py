@@ -95,6 +95,12 @@ def read_card(folder: Path) -> dict[str, Any]:
     return dict(card)
 
 
+def folds(folder: Path) -> list[Path]:
+    """The adapters in `folder` that were each tuned without a part of the people (`fold-1`, ...), in their order."""
+    numbers = (fold.name.removeprefix("fold-") for fold in folder.glob("fold-*"))
+    return [folder / f"fold-{number}" for number in sorted(int(number) for number in numbers if number.isdecimal())]
+
+
 def check_apart(tuned: Iterable[str], measured: Iterable[str]) -> None:
     """Raises InputError where somebody whose rows were learned from is to be measured on."""
     both = sorted({*tuned} & {*measured})

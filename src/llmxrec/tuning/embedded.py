@@ -90,7 +90,9 @@ def tune_embedded(
     dropped = Counter(lessons.dropped)
     may_say = fixed.union(words).__contains__
 
-    kept, apart = lessons_.divide(lessons.rows, settings.held_out, settings.seed)
+    kept, apart = lessons_.divide(
+        lessons.rows, settings.held_out, settings.seed, lambda lesson: lesson.instruction.user.user_id
+    )
 
     def rows_of(some: Sequence[Lesson]) -> list[Row]:
         told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -18,10 +18,12 @@ from llmxrec.datasets.textfiles import read_json_rows
 from llmxrec.errors import InputError
 from llmxrec.evidence.mentions import find_titles
 from llmxrec.prompts.instructions import Instructions
-from llmxrec.prompts.released import parse_released
+from llmxrec.prompts.released import parse_released, parse_released_answer
 from llmxrec.records import Domain, Instruction, Item, Lesson, User
 from llmxrec.seeds import derive
 from llmxrec.tuning.loop import hold_out
+
+Row = TypeVar("Row")
 
 ANNOTATED = "annotated"
 """Stands for the explanations that were written for this project."""
@@ -53,7 +55,11 @@ def read_lessons(file: Path) -> Lessons:
             if isinstance(row, dict) and "candidate" in row:
                 out.rows.append(_ours(row))
             elif isinstance(row, dict) and isinstance(row.get("instruction"), str):
-                out.rows.append(_theirs(row))
+                lesson = _theirs(row)
+                if lesson is None:
+                    out.dropped["nothing known"] += 1
+                else:
+                    out.rows.append(lesson)
             else:
                 raise ValueError("it has a history, a candidate and an answer, or an instruction and an output")
         except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
@@ -137,12 +143,12 @@ def users(rows: Iterable[Lesson]) -> tuple[str, ...]:
     return tuple(sorted({row.instruction.user.user_id for row in rows} - {""}))
 
 
-def divide(rows: Sequence[Lesson], share: float, seed: int) -> tuple[list[Lesson], list[Lesson]]:
+def divide(rows: Sequence[Row], share: float, seed: int, user: Callable[[Row], str]) -> tuple[list[Row], list[Row]]:
     """`rows` to learn from, and those held out: of a `share` of the people, all rows of one on one side.
 
-    A row without a user stands for a person of its own.
+    `user` tells whom a row is about; one that is about nobody known stands for a person of its own.
     """
-    keys = [row.instruction.user.user_id or f"\x00{number}" for number, row in enumerate(rows)]
+    keys = [user(row) or f"\x00{number}" for number, row in enumerate(rows)]
     out = hold_out(keys, share, seed)
     return (
         [row for row, held in zip(rows, out, strict=True) if not held],
@@ -205,6 +211,12 @@ def _text(value: object) -> str:
     return value
 
 
-def _theirs(row: Mapping[str, Any]) -> Lesson:
+def _theirs(row: Mapping[str, Any]) -> Lesson | None:
+    """None for a row whose answer does not tell what is asked for."""
     instruction, domain = parse_released(row["instruction"])
-    return Lesson(instruction, domain, _text(row["output"]))
+    answer = _text(row["output"])
+    if instruction.targets:
+        known = parse_released_answer(answer, instruction.targets)
+        instruction = replace(instruction, targets=tuple(known))
+        answer = json.dumps(known, ensure_ascii=False)
+    return Lesson(instruction, domain, answer) if instruction.targets or instruction.task == "explain" else None

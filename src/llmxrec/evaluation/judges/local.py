@@ -15,6 +15,7 @@ from string import Formatter
 from typing import Any
 
 from llmxrec.errors import InputError, WorkError
+from llmxrec.generators.forward import forward
 from llmxrec.generators.replies import brief, speakable
 from llmxrec.generators.transformers_local import TransformersGenerator
 
@@ -293,27 +294,9 @@ class LocalReader:
         return _Level(layers, real, after), (hidden, logits)
 
     def _run(self, ends: Sequence[tuple[int, int]], **inputs: Any) -> tuple[Any, Any, list[tuple[Any, Any]]]:
-        """One forward pass. Hidden states and logits at `ends` (row, column), and keys and values of each layer.
-
-        The head is given the hidden states at `ends` alone: all other logits would be computed in vain.
-        """
-        model = self.generator.model
-        head = model.get_output_embeddings()
-        picked: list[Any] = []
-
-        def pick(_module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-            hidden = given[0][[row for row, _ in ends], [column for _, column in ends]]
-            picked.append(hidden)
-            return (hidden[None],)
-
-        hook = head.register_forward_pre_hook(pick)
-        try:
-            inputs = {name: value.to(model.device) if hasattr(value, "to") else value for name, value in inputs.items()}
-            output = model(**inputs)
-        finally:
-            hook.remove()
-        layers = [(layer.keys, layer.values) for layer in output.past_key_values.layers] if inputs["use_cache"] else []
-        return picked[0].float(), output.logits[0].float(), layers
+        """One forward pass (see `forward`), in full precision."""
+        hidden, logits, layers = forward(self.generator.model, ends, **inputs)
+        return hidden.float(), logits.float(), layers
 
 
 _NO_MEMORY = "the device's memory does not hold the prompts that are read at a time; lower batch_size"

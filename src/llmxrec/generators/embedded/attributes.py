@@ -17,8 +17,6 @@ from llmxrec.records import Instruction
 
 MOST_ITEMS = 400
 """The newest items read, at most."""
-_NEAR = 5
-"""A number is told that most probably lies so near: as the paper counts an age right within five years."""
 
 
 def item_token(item_id: str) -> str:
@@ -55,16 +53,6 @@ def known_answers(vocabulary: Sequence[str]) -> dict[str, Answers]:
         target: Answers(number[ask_token(target)], tuple(found), np.array([*found.values()], np.int64))
         for target, found in values.items()
     }
-
-
-def likeliest(shares: npt.NDArray[np.float64], values: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The place of the best answer of each row of `shares` (rows, answers): the likeliest, or where all are numbers the
-    one around which most of the probability lies."""
-    if all(value.isascii() and value.isdigit() for value in values):
-        numbers = np.array([int(value) for value in values])
-        shares = shares @ (np.abs(numbers[:, None] - numbers) <= _NEAR)
-    best: npt.NDArray[np.int64] = shares.argmax(axis=1)
-    return best
 
 
 def read_items(instruction: Instruction, number: Mapping[str, int]) -> list[int]:

@@ -16,10 +16,11 @@ import numpy as np
 
 from llmxrec.evidence.plan import Plan, make_plan
 from llmxrec.generators.embedded import slots
-from llmxrec.generators.embedded.attributes import Answers, known_answers, likeliest, read_items
+from llmxrec.generators.embedded.attributes import Answers, known_answers, read_items
 from llmxrec.generators.embedded.decoding import LONGEST, Writer
 from llmxrec.generators.embedded.realise import realise, sentences
 from llmxrec.generators.specs import GenerationSettings
+from llmxrec.prompts.targets import likeliest
 from llmxrec.records import Answer, Message, Prompt
 from llmxrec.seeds import derive
 
@@ -74,11 +75,11 @@ class EmbeddedGenerator:
             yield from self._predictions([prompt for prompt in batch if prompt.instruction.task == "predict"])
 
     def _predictions(self, batch: Sequence[Prompt]) -> Iterator[Answer]:
-        """The likeliest of the answers that the adapter knows, as the JSON object that prompts ask for.
+        """Of the answers that the adapter knows and the prompt allows the one most likely right, as a JSON object.
 
         Prompts that read alike long are answered together.
         """
-        together: dict[tuple[int, tuple[str, ...]], list[tuple[Prompt, list[int]]]] = {}
+        together: dict[tuple[int, tuple[str, ...], tuple[tuple[str, ...], ...]], list[tuple[Prompt, list[int]]]] = {}
         for prompt in batch:
             targets = prompt.instruction.targets
             unknown = [target for target in targets if target not in self._known]
@@ -86,14 +87,20 @@ class EmbeddedGenerator:
                 detail = f"not tuned to predict {', '.join(unknown)}: use embedded+ADAPTER, tuned on attributes"
                 yield Answer(prompt.key, "", "empty", detail=detail)
                 continue
+            asked = tuple(_allowed(self._known[target], prompt.choices.get(target)) for target in targets)
+            if not all(one.values for one in asked):
+                yield Answer(prompt.key, "", "empty", detail="none of the answers allowed is one it was tuned on")
+                continue
             read = read_items(prompt.instruction, self._numbers)
-            together.setdefault((len(read), targets), []).append((prompt, read))
-        for (_, targets), rows in together.items():
-            asked = [self._known[target] for target in targets]
+            key = (len(read), targets, tuple(one.values for one in asked))
+            together.setdefault(key, []).append((prompt, read))
+        for (_, targets, values), rows in together.items():
+            asked = tuple(_allowed(self._known[target], some) for target, some in zip(targets, values, strict=True))
             reads = np.array([read + [one.ask for one in asked] for _, read in rows])
             shares = self.writer.choose(reads, len(asked), [one.tokens for one in asked])
             best = [
-                [one.values[n] for n in likeliest(share, one.values)] for one, share in zip(asked, shares, strict=True)
+                [one.values[n] for n in likeliest(target, one.values, share)]
+                for target, one, share in zip(targets, asked, shares, strict=True)
             ]
             for (prompt, read), *said in zip(rows, *best, strict=True):
                 text = json.dumps(dict(zip(targets, said, strict=True)), ensure_ascii=False)
@@ -136,6 +143,14 @@ class EmbeddedGenerator:
             return [[] for _ in batch]  # it would write the same again
         texts = self.writer.write(plans, wanted, most, draws, temperature=temperature, top_p=top_p)
         return [finished(text, plan, words) for text, plan, words in zip(texts, plans, most, strict=True)]
+
+
+def _allowed(known: Answers, choices: Sequence[str] | None) -> Answers:
+    """Of what it knows, what `choices` allow; all of it where there are none."""
+    if not choices:
+        return known
+    places = [place for place, value in enumerate(known.values) if value in choices]
+    return Answers(known.ask, tuple(known.values[place] for place in places), known.tokens[places])
 
 
 def finished(tokens: Sequence[str], plan: Plan, max_words: int) -> list[str]:
