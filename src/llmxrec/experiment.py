@@ -49,7 +49,7 @@ from llmxrec.lookup import closest, resolve
 from llmxrec.notes import read_notes, refuse_to_mix
 from llmxrec.predict import predict
 from llmxrec.progress import progress, quiet
-from llmxrec.prompts.instructions import PromptSettings, check_shown
+from llmxrec.prompts.instructions import PromptSettings, check_shown, shown_for_attributes
 from llmxrec.prompts.targets import Targets
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
@@ -511,11 +511,6 @@ def attribute_questions(
         choices=told.choices(wanted),
     )
     return questions, len(everybody) - len(asked_of)
-
-
-def shown_for_attributes(prompt: PromptSettings) -> PromptSettings:
-    """`prompt` where attributes are asked for: nothing is shown of the person but what it names."""
-    return prompt if prompt.user_attributes is not None else prompt.model_copy(update={"user_attributes": ()})
 
 
 def predict_attributes(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> Outcome:

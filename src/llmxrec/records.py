@@ -103,12 +103,13 @@ class Lesson:
     """A row of instruction data, (x, y) of the paper's equation 2: what is asked, and what is to be answered.
 
     `answer` has the words of an explanation, or for `predict` one JSON object with the instruction's targets as keys
-    and text as values. The same instruction may come with more than one answer.
+    and text as values. The same instruction may come with more than one answer. `choices` are as in Prompt.
     """
 
     instruction: Instruction
     domain: Domain
     answer: str
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

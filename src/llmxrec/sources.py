@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,16 +17,13 @@ from llmxrec.datasets.textfiles import LINE, read_json_rows
 from llmxrec.errors import InputError
 from llmxrec.evaluation.reading import known_histories
 from llmxrec.generators.replies import ended
-from llmxrec.lookup import closest
-from llmxrec.prompts.instructions import Instructions, PromptSettings
-from llmxrec.records import Instruction
+from llmxrec.prompts.instructions import Instructions, PromptSettings, shown_for_attributes
+from llmxrec.prompts.targets import Targets
 from llmxrec.seeds import derive
 from llmxrec.stored import read_recommendations, stored_explanations
 from llmxrec.tuning.lessons import ANNOTATED, Lessons, annotated, attributes, explained, read_lessons, users
 from llmxrec.workspace import Workspace
 
-ATTRIBUTES = ("age", "gender", "occupation")
-"""Columns of users that can be asked about."""
 TEXT = ("explanation", "response", "output", "answer", "reason", "why")
 """What else a column of explanations may be called."""
 
@@ -112,38 +109,18 @@ def attributes_from(
     Nothing is shown of the person but what `prompt` names. `targets` None: all that there are. Raises InputError for
     one that there is not, or where there is none.
     """
-    if prompt.user_attributes is None:
-        prompt = prompt.model_copy(update={"user_attributes": ()})
     dataset = Dataset.load(workspace.dataset)
-    known = known_attributes(dataset)
-    for target in targets or ():
-        if target not in known:
-            raise closest("attribute", target, known)
-    if not known:
-        raise InputError("the dataset tells attributes of its people", value="none", cure="llmxrec init --users FILE")
-
-    def asked() -> Iterator[Instruction]:
-        for recommender in recommenders:
-            rows = read_recommendations(workspace, recommender).filter(pl.col("rank") == 1)
-            histories = known_histories(workspace, dataset, recommender)
-            instructions = Instructions.of(dataset, histories, prompt, rows["user_id"])
-            for user_id, item_id in rows.select("user_id", "item_id").iter_rows():
-                yield instructions.make("predict", user_id, item_id, tuple(targets or known))
-
-    def truth(instruction: Instruction, target: str) -> str | None:
-        return known[target](instruction)
-
-    return attributes(asked(), dataset.domain, truth, seed=seed)
-
-
-def known_attributes(dataset: Dataset) -> Mapping[str, Callable[[Instruction], str | None]]:
-    """What can be asked about `dataset`, and how its true answer is found; None where it is not known."""
-
-    def column(name: str) -> Callable[[Instruction], str | None]:
-        values = dict(dataset.users.select("user_id", pl.col(name).cast(pl.String)).iter_rows())
-        return lambda instruction: values.get(instruction.user.user_id) or None
-
-    return {name: column(name) for name in ATTRIBUTES if name in dataset.users.columns}
+    parts = []
+    for recommender in recommenders:
+        rows = read_recommendations(workspace, recommender).filter(pl.col("rank") == 1)
+        histories = known_histories(workspace, dataset, recommender)
+        told = Targets.of(dataset, histories)
+        wanted = told.wanted(targets)
+        instructions = Instructions.of(dataset, histories, shown_for_attributes(prompt), rows["user_id"])
+        pairs = rows.select("user_id", "item_id").iter_rows()
+        asked = (instructions.make("predict", user_id, item_id, wanted) for user_id, item_id in pairs)
+        parts.append(attributes(asked, dataset.domain, told.to_learn, choices=told.choices(wanted), seed=seed))
+    return Lessons([row for part in parts for row in part.rows], sum((part.dropped for part in parts), start=Counter()))
 
 
 def drawn(lessons: Lessons, people: int, seed: int) -> Lessons:

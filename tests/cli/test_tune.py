@@ -157,7 +157,7 @@ def test_what_is_wrong_is_said_before_anything_is_done(
 
 def test_attributes_that_nobody_has_are_refused(call: Call, explained: Path) -> None:
     ended = call(*words("mine", "--target", "gander", task="attributes"))
-    assert ended.code == 2 and "unknown attribute 'gander'; did you mean 'gender'?" in ended.out
+    assert ended.code == 2 and "unknown target 'gander'; did you mean 'gender'?" in ended.out
     table = call(*words("mine", source="short.txt"))
     assert table.code == 2 and "a table is a file of one of these kinds" in table.out
     Path("t.csv").write_text("user,item,text\nnobody,x,Because.\n")
@@ -176,7 +176,7 @@ def test_attributes_are_asked_about_with_nothing_of_the_person_shown(call: Call,
     assert len(rows) == 300
     for row in rows:
         asked = row.instruction
-        assert (asked.task, asked.targets, asked.user.attributes) == ("predict", ("gender", "age"), {})
+        assert (asked.task, asked.targets, asked.user.attributes) == ("predict", ("age", "gender"), {})
         assert json.loads(row.answer) == {name: people[asked.user.user_id][name] for name in targets}
     told = PromptSettings(user_attributes=("age", "occupation"))
     rows = attributes_from(place, ["popularity"], ["gender", "age"], told, seed=1).rows

@@ -121,7 +121,7 @@ def test_what_it_was_not_taught_it_does_not_say(adapter: Path) -> None:
 
 def test_there_must_be_something_to_learn(tmp_path: Path) -> None:
     asked, _ = person(1)
-    with pytest.raises(InputError, match="different answers"):
+    with pytest.raises(InputError, match="5 the same answer for all"):
         tune_embedded(lessons([(asked, {"job": "painter"})] * 5), tmp_path / "adapter")
     with pytest.raises(InputError, match="rows to learn from"):
         tune_embedded(Lessons(), tmp_path / "adapter")

@@ -95,6 +95,11 @@ class Instructions:
         return Instruction(task, user, tuple(newest), candidate, targets)
 
 
+def shown_for_attributes(prompt: PromptSettings) -> PromptSettings:
+    """`prompt` where attributes are asked for: nothing is shown of the person but what it names."""
+    return prompt if prompt.user_attributes is not None else prompt.model_copy(update={"user_attributes": ()})
+
+
 def check_shown(settings: PromptSettings, domain: Domain) -> None:
     """Raises InputError for side information to be shown that `domain` does not list."""
     _shown("item attribute", settings.item_attributes, domain.item_attributes)

@@ -86,6 +86,7 @@ def tune_embedded(
     tokenizer.add_tokens([*(word for word in words if word not in tokenizer.get_vocab()), *_new_tokens(predicting)])
     number = tokenizer.get_vocab()
     answers = known_answers(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
+    answers = {target: one for target, one in answers.items() if len(one.values) > 1}
     place = {target: {value: n for n, value in enumerate(one.values)} for target, one in answers.items()}
     dropped = Counter(lessons.dropped)
     may_say = fixed.union(words).__contains__
@@ -101,16 +102,20 @@ def tune_embedded(
         for lesson in some:
             if lesson.instruction.task == "predict":
                 truth = json.loads(lesson.answer)
-                asked = [(answers[target].ask, place[target][value]) for target, value in truth.items()]
+                asked = [(answers[name].ask, place[name][value]) for name, value in truth.items() if name in answers]
+                if not asked:
+                    dropped["the same answer for all"] += 1
+                    continue
                 read = tuple(read_items(lesson.instruction, number))
                 rows.append(Asked(read, tuple(ask for ask, _ in asked), tuple(answer for _, answer in asked)))
         return rows
 
     rows, held_out = rows_of(kept), rows_of(apart)
     if not rows:
-        raise InputError("tuning needs rows to learn from", value=str(lessons), cure="give explanations, or attributes")
-    if any(len(one.values) < 2 for one in answers.values()):
-        raise InputError("tuning needs rows with different answers", value=f"{len(rows)} rows")
+        left = str(Lessons([], dropped))
+        raise InputError(
+            "tuning needs rows to learn from", value=left, cure="give explanations, or attributes that differ"
+        )
     choices = {one.ask: torch.from_numpy(one.tokens) for one in answers.values()}
 
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

@@ -112,6 +112,7 @@ def reader(
                 settings,
                 room=most - len(answer),
                 count_tokens=lambda messages: len(prompt_tokens(tokenizer, messages)),
+                choices=lesson.choices or None,
             )
         except TooLong:
             return "too long even without history"

@@ -106,9 +106,17 @@ def explained(table: pl.DataFrame, instructions: Instructions, domain: Domain, *
 
 
 def attributes(
-    asked: Iterable[Instruction], domain: Domain, truth: Callable[[Instruction, str], str | None], *, seed: int
+    asked: Iterable[Instruction],
+    domain: Domain,
+    truth: Callable[[Instruction, str], str | None],
+    *,
+    choices: Mapping[str, tuple[str, ...]] | None = None,
+    seed: int,
 ) -> Lessons:
-    """Each of `asked` (task `predict`) with its true answers: `truth` of a target, None where it is not known."""
+    """Each of `asked` (task `predict`) with its true answers: `truth` of a target, None where it is not known.
+
+    `choices` has the allowed answers of targets that have a closed set.
+    """
     out = Lessons()
     for instruction in asked:
         known = {target: value for target in instruction.targets if (value := truth(instruction, target)) is not None}
@@ -117,7 +125,8 @@ def attributes(
             continue
         cut = shortened(instruction, (), derive(seed, "shorten", instruction.user.user_id))
         answer = json.dumps(known, ensure_ascii=False)
-        out.rows.append(Lesson(replace(cut, targets=tuple(known)), domain, answer))
+        allowed = {target: choices[target] for target in known if target in choices} if choices else {}
+        out.rows.append(Lesson(replace(cut, targets=tuple(known)), domain, answer, allowed))
     return out
 
 
@@ -174,7 +183,8 @@ def _written(row: Lesson) -> dict[str, Any]:
     if asked.user.user_id or asked.user.attributes:
         out["user"] = {"user_id": asked.user.user_id, "attributes": dict(asked.user.attributes)}
     out["history"] = [_item(item) for item in asked.history]
-    return {**out, "candidate": _item(asked.candidate), "answer": row.answer}
+    out |= {"candidate": _item(asked.candidate), "answer": row.answer}
+    return out | ({"choices": {target: list(said) for target, said in row.choices.items()}} if row.choices else {})
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -197,7 +207,8 @@ def _ours(row: Mapping[str, Any]) -> Lesson:
         _read_item(row["candidate"]),
         targets,
     )
-    return Lesson(instruction, told_domain(row["domain"], "domain"), _text(row["answer"]))
+    choices = {_text(target): tuple(map(_text, said)) for target, said in (row.get("choices") or {}).items()}
+    return Lesson(instruction, told_domain(row["domain"], "domain"), _text(row["answer"]), choices)
 
 
 def _read_item(item: Mapping[str, Any]) -> Item:
