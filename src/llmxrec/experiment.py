@@ -36,7 +36,7 @@ from llmxrec.evaluation.attributes import (
     guess_the_most_frequent,
     measure,
 )
-from llmxrec.evaluation.gate import Measured
+from llmxrec.evaluation.gate import Measured, prepare
 from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.judging import Judged, contests, judge_contests
 from llmxrec.evaluation.reading import read_part
@@ -52,19 +52,21 @@ from llmxrec.progress import progress, quiet
 from llmxrec.prompts.instructions import PromptSettings, check_shown, shown_for_attributes
 from llmxrec.prompts.targets import Targets
 from llmxrec.prompts.template import load_template
-from llmxrec.recipe import GeneratorRecipe, Recipe, price_for
+from llmxrec.recipe import GeneratorRecipe, JudgeRecipe, Recipe, price_for
 from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
 from llmxrec.records import Pair
 from llmxrec.reports.attributes import accuracy_lines, write_table_3
+from llmxrec.reports.tables import verdict_lines, write_tables
 from llmxrec.sources import in_folds
 from llmxrec.stored import EXTERNAL, knowledge, read_recommendations, stored_predictions, what_was_known
 from llmxrec.tuning.adapters import Card, check_apart, folds, read_card, tuned_on
 from llmxrec.tuning.lessons import Lessons, digest
 from llmxrec.tuning.loop import Team, TuningSettings
-from llmxrec.workspace import Workspace, atomic
+from llmxrec.tuning.preference import Preferences
+from llmxrec.workspace import Workspace, atomic, safe_name
 
 DATA_FOLDERS = ("data", "../shared/data")
 """Where datasets usually lie, each in a folder of its name; $LLMXREC_DATA comes before these."""
@@ -98,6 +100,8 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
             )
             outcome = explain_recommendations(workspace, generator, questions)
             say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
+    for judge in recipe.judges:
+        _judge_all(recipe, workspace, judge, say)
     for name in recipe.predict.recommenders or [entry.name for entry in recipe.recommenders]:
         for generator in recipe.generators:
             if generator.label in recipe.predict.generators:
@@ -113,6 +117,23 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
             for line in (*accuracy_lines(found), *notes):
                 say(f"    {line}")
             say(f"  wrote {write_table_3(found, workspace, name)}")
+
+
+def _judge_all(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, say: Say) -> None:
+    """Have one judge, measured first, compare the explanations of each recommender; write the tables."""
+    train, test = (None if file is None else Path(file) for file in (entry.train, entry.test))
+    judge, measured = prepare(entry.spec, train, test, seed=recipe.seed)
+    for line in measured.validity.lines() if measured else ():
+        say(f"    {line}")
+    for name in recipe.explain.recommenders or [one.name for one in recipe.recommenders]:
+        settings = judge_settings(entry.spec, judge, train, recipe.seed)
+        judged = judge_explanations(workspace, name, judge, measured, settings)
+        say(f"  {name}, judged by {entry.spec}: {'; '.join(judged.lines())}")
+    places = {safe_name(workspace.path.resolve().name): workspace}
+    for line in verdict_lines(places, recipe.seed):
+        say(f"    {line}")
+    for file in write_tables(places, workspace, recipe.seed):
+        say(f"  wrote {file}")
 
 
 def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
@@ -363,6 +384,15 @@ _TUNERS_ON_PAIRS = {
 _JUDGES = {"judge": "pairwise", "reward": "reward"}
 
 
+def usual_settings(base: str, tasks: Sequence[str]) -> TuningSettings:
+    """How `base` is tuned where nobody says otherwise."""
+    from llmxrec.tuning import embedded
+
+    if read_spec(base).kind != "embedded":
+        return TuningSettings()
+    return embedded.EXPLAIN if "explain" in tasks else embedded.ATTRIBUTES
+
+
 def tune(
     workspace: Workspace,
     base: str,
@@ -412,13 +442,14 @@ def tune_on_pairs(
     base: str,
     task: str,
     name: str,
-    pairs: Sequence[Pair],
+    pairs: Sequence[Pair] | Preferences,
     settings: TuningSettings,
     *,
     prompt: PromptSettings | None = None,
 ) -> Card:
-    """Tune the adapter `name` of the model `base` on labelled `pairs`: to be a judge that is asked which is better
-    (`judge`) or that scores each (`reward`), or to write what is preferred (`prefer`), asked as `prompt` says.
+    """Tune the adapter `name` of the model `base` on labelled `pairs`, or for `prefer` on verdicts: to be a judge that
+    is asked which is better (`judge`) or that scores each (`reward`), or to write what is preferred (`prefer`), asked
+    as `prompt` says.
 
     Interrupted, the same call goes on. Raises InputError where an adapter of that name lies there.
     """
@@ -426,7 +457,8 @@ def tune_on_pairs(
     asked = {"prompt": prompt or PromptSettings()} if task == "prefer" else {"kind": _JUDGES[task]}
     place = workspace.adapter(name)
     _tuned(place, place, {"data": None})
-    with _tuning(place, len(pairs), settings) as how:
+    rows = len(pairs.rows if isinstance(pairs, Preferences) else pairs)
+    with _tuning(place, rows, settings) as how:
         card: Card = tuner(base, pairs, place, settings, **asked, **how)
     return card
 

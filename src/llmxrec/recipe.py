@@ -10,6 +10,7 @@ from pydantic import Field
 
 from llmxrec.datasets import READERS
 from llmxrec.errors import InputError
+from llmxrec.evaluation.judges import check_judge
 from llmxrec.generators.prices import Price
 from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, slug
 from llmxrec.lookup import closest
@@ -75,6 +76,17 @@ class ExplainRecipe(Settings):
     """How many recommendations of each person; the paper explains the first."""
 
 
+class JudgeRecipe(Settings):
+    """A judge that compares all that was explained: the paper's first evaluation."""
+
+    spec: str = "text"
+    """text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER."""
+    train: str | None = None
+    """A file of labelled pairs that it learns from, and is measured on crosswise."""
+    test: str | None = None
+    """A file of labelled pairs that it is measured on instead."""
+
+
 class PredictRecipe(Settings):
     """Which attributes are predicted, and by whom: the paper's third evaluation."""
 
@@ -89,7 +101,7 @@ class PredictRecipe(Settings):
 
 
 class Recipe(Settings):
-    """An experiment from raw files to explanations, and attributes predicted."""
+    """An experiment from raw files to explanations, compared, and attributes predicted."""
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 1
@@ -102,6 +114,7 @@ class Recipe(Settings):
     prompt: PromptSettings = PromptSettings()
     generators: tuple[GeneratorRecipe, ...] = ()
     explain: ExplainRecipe = ExplainRecipe()
+    judges: tuple[JudgeRecipe, ...] = ()
     predict: PredictRecipe = PredictRecipe()
 
 
@@ -155,7 +168,13 @@ def check_recipe(recipe: Recipe) -> Recipe:
                 f"generator '{generator.label}': a limit of cost needs a price",
                 cure="add price = { input = ..., output = ... }, USD per million tokens",
             )
-    for what, listed in (("recommender", names), ("generator", labels)):
+    for judge in recipe.judges:
+        check_judge(judge.spec)
+        for file in filter(None, (judge.train, judge.test)):
+            if not Path(file).is_file():
+                raise InputError(f"judge '{judge.spec}': labelled pairs are a file", value=file, cure="check its path")
+    named = ("recommender", names), ("generator", labels), ("judge", [judge.spec for judge in recipe.judges])
+    for what, listed in named:
         for name in listed:
             if listed.count(name) > 1:
                 raise InputError(f"each {what} of a recipe has its own name", value=name, cure="rename or delete one")

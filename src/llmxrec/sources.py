@@ -15,13 +15,16 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.tablefiles import read_table
 from llmxrec.datasets.textfiles import LINE, read_json_rows
 from llmxrec.errors import InputError
-from llmxrec.evaluation.reading import known_histories
+from llmxrec.evaluation.judging import contests
+from llmxrec.evaluation.reading import known_histories, read_part
+from llmxrec.evaluation.verdicts import read_verdicts
 from llmxrec.generators.replies import ended
 from llmxrec.prompts.instructions import Instructions, PromptSettings, shown_for_attributes
 from llmxrec.prompts.targets import Targets
 from llmxrec.seeds import derive
 from llmxrec.stored import read_recommendations, stored_explanations
 from llmxrec.tuning.lessons import ANNOTATED, Lessons, annotated, attributes, explained, read_lessons, users
+from llmxrec.tuning.preference import Preferences, from_verdicts
 from llmxrec.workspace import Workspace
 
 TEXT = ("explanation", "response", "output", "answer", "reason", "why")
@@ -121,6 +124,12 @@ def attributes_from(
         asked = (instructions.make("predict", user_id, item_id, wanted) for user_id, item_id in pairs)
         parts.append(attributes(asked, dataset.domain, told.to_learn, choices=told.choices(wanted), seed=seed))
     return Lessons([row for part in parts for row in part.rows], sum((part.dropped for part in parts), start=Counter()))
+
+
+def preferences_from(workspace: Workspace, recommender: str, judge: str) -> Preferences:
+    """Which explanations of `recommender` the verdicts called `judge` prefer, as rows to learn from."""
+    compared = contests(read_part(workspace), recommender)
+    return from_verdicts(compared, read_verdicts(workspace.verdicts(recommender, judge)))
 
 
 def drawn(lessons: Lessons, people: int, seed: int) -> Lessons:

@@ -111,3 +111,30 @@ def test_a_report_of_nothing_judged_is_told_so(call: Call, explained: Path) -> N
     told = call("report", explained)
     assert told.code == 0 and told.out.splitlines()[-1] == "next: llmxrec audit w"
     assert pl.read_csv("w/tables/table2.csv").is_empty() and Path("w/summary.md").exists()
+
+
+def test_a_recipe_may_name_judges(call: Call, pairs: Path) -> None:
+    Path("r.toml").write_text(
+        f"""
+        name = "r"
+        [dataset]
+        kind = "demo"
+        [[recommenders]]
+        name = "popularity"
+        [[generators]]
+        spec = "template"
+        [[generators]]
+        spec = "embedded"
+        [[judges]]
+        spec = "text"
+        train = "{pairs}"
+        [explain]
+        users = 20
+        """
+    )
+    ended = call("run", "r.toml", "--workspace", "w")
+    assert ended.code == 0, ended.out
+    assert "  popularity, judged by text: 20 recommendations compared: 20 ok" in ended.out.splitlines()
+    assert "VALID" in ended.out and set(pl.read_csv("w/tables/table2.csv")["rows"]) == {20}
+    again = call("run", "r.toml", "--workspace", "w")
+    assert again.code == 0 and "(20 were judged before)" in again.out

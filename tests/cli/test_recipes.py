@@ -46,6 +46,8 @@ def test_every_shipped_recipe_loads(recipe: Path) -> None:
         ("seed = 1", "", None),
         ('name = "ml-100k"\n', "", "recipe r.toml needs the setting 'name'"),
         ("[explain]", "[explain", "a recipe is TOML"),
+        ("[explain]", '[[judges]]\nspec = "txet"\n[explain]', "unknown judge 'txet'; did you mean 'text'?"),
+        ("[explain]", '[[judges]]\ntrain = "x.jsonl"\n[explain]', "judge 'text': labelled pairs are a file; found 'x"),
     ],
 )
 def test_a_wrong_recipe_is_refused_in_one_line(call: Call, right: str, wrong: str, error: str | None) -> None:

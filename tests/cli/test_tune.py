@@ -271,3 +271,22 @@ def test_lessons_of_a_ledger_are_what_the_model_is_asked(call: Call, explained: 
         assert row.instruction.candidate not in row.instruction.history
     write_lessons(lessons.rows, Path("out.jsonl"))
     assert read_lessons(Path("out.jsonl")).rows == lessons.rows
+
+
+def test_what_a_judge_prefers_is_learned_and_it_names_its_pupil_no_winner(call: Call, explained: Path) -> None:
+    assert call("explain", "w", "--generator", "embedded", "--users", "40").code == 0
+    pairs = [
+        {"instruction": f"Why film {n}?", "explanation_1": f"You saw film {n}.", "explanation_2": "Buy it.", "label": 1}
+        for n in range(30)
+    ]
+    Path("pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    assert call("judge", "w", "--train", "pairs.jsonl").code == 0
+    how = ["--template", "short.txt", "--history", 5, "--item-attributes", "", "--set", "epochs=1", "--set", "rank=2"]
+    ended = call("tune", "w", "--base", "hf:tiny", "--name", "better", "--task", "prefer", *how)
+    assert ended.code == 0, ended.out
+    assert re.search(r"(?m)^\d+ verdicts of text$", ended.out) and "wrote w/adapters/better" in ended.out
+    assert card("better")["taught_by"] == ["text"] and card("better")["curve"]["loss"][0] == pytest.approx(
+        0.69, abs=0.1
+    )
+    lost = call("tune", "w", "--base", "hf:tiny", "--name", "more", "--task", "prefer", "--judge", "txt", *how)
+    assert lost.code == 2 and "did you mean 'text'?" in lost.out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.cli.console import listed, numbers_or_words, only, pairs, say, say_next, wrote
 from llmxrec.cli.data import WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
@@ -53,6 +53,9 @@ def tune(
     labelled: Annotated[
         Path | None, typer.Option("--pairs", help="Labelled pairs, for judge, reward and prefer.")
     ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="For prefer: by what name the verdicts lie here that are learned; the only ones.")
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it is tuned: --set epochs=5.")
     ] = None,
@@ -68,11 +71,12 @@ def tune(
     from llmxrec.evaluation.pairs import read_pairs
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.settings import check
-    from llmxrec.sources import drawn, gather
+    from llmxrec.sources import drawn, gather, preferences_from
     from llmxrec.tuning.loop import Team, TuningSettings
 
     place, tasks = Workspace(workspace), _tasks(task)
-    settings = check(TuningSettings, numbers_or_words(pairs("--set", setting or [])), "tuning")
+    usual = experiment.usual_settings(base, tasks).model_dump()
+    settings = check(TuningSettings, {**usual, **numbers_or_words(pairs("--set", setting or []))}, "tuning")
     prompt = PromptSettings(
         template=template,
         history=history,
@@ -83,15 +87,27 @@ def tune(
     )
     tell = say if Team().first else _silent  # of several processes that tune together, one speaks
     if tasks[0] in ON_PAIRS:
-        if labelled is None or source or target or users or folds:
+        verdicts = labelled is None and task == "prefer"
+        if (labelled is None and not verdicts) or source or target or users or folds:
             raise InputError(f"{task} learns from labelled pairs", cure="give --pairs FILE, and no lessons")
-        labels = read_pairs(labelled)
-        tell(f"{len(labels):,} pairs")
-        card = experiment.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
+        if verdicts:
+            one = only(
+                "recommender", recommender[0] if recommender else None, place.recommenders(), "llmxrec recommend"
+            )
+            judge = only("judge", judge, place.judges(one), f"llmxrec judge {workspace}")
+            learned = preferences_from(place, one, judge)
+            tell(f"{len(learned.rows):,} verdicts of {judge}")
+            card = experiment.tune_on_pairs(place, base, task, name, learned, settings, prompt=prompt)
+        else:
+            labels = read_pairs(labelled or Path())
+            tell(f"{len(labels):,} pairs")
+            card = experiment.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
         cards = {place.adapter(name): card}
     else:
         if labelled is not None:
             raise InputError("--pairs go with --task judge, reward or prefer", value=task, cure="leave them out")
+        if judge is not None:
+            raise InputError("--judge goes with --task prefer", value=task, cure="leave it out")
         lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed)
         lessons = lessons if users is None else drawn(lessons, users, settings.seed)
         tell(str(lessons))

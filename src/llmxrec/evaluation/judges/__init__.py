@@ -14,13 +14,20 @@ from __future__ import annotations
 from typing import Any
 
 from llmxrec.evaluation.judges.protocol import Judge
-from llmxrec.lookup import resolve
+from llmxrec.lookup import closest, resolve
 
 JUDGES = {
     "text": "llmxrec.evaluation.judges.text:TextJudge",
     "pairwise": "llmxrec.evaluation.judges.pairwise:PairwiseJudge",
     "reward": "llmxrec.evaluation.judges.reward:RewardJudge",
 }
+
+
+def check_judge(spec: str) -> None:
+    """Raises InputError, with "did you mean", where `spec` names no kind of judge. No model is touched."""
+    kind = spec.partition(":")[0]
+    if kind not in JUDGES:
+        raise closest("judge", kind, JUDGES)
 
 
 def make_judge(spec: str, **settings: Any) -> Judge:
