@@ -19,7 +19,6 @@ from pathlib import Path
 import polars as pl
 
 from embedded import wrong
-from llmxrec import experiment
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.gate import prepare
 from llmxrec.evaluation.ranking import mean, outcomes
@@ -29,6 +28,7 @@ from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.recipe import GeneratorRecipe
 from llmxrec.replay import PAIRS, replay
 from llmxrec.sources import drawn, lessons_from
+from llmxrec.stages import explaining, judging, tuning
 from llmxrec.stored import stored_explanations
 from llmxrec.tuning.adapters import tuned_on
 from llmxrec.tuning.embedded import EXPLAIN
@@ -64,21 +64,21 @@ def distil(workspace: Workspace, teacher: str, users: int) -> None:
     lessons = drawn(found, users, EXPLAIN.seed)
     print(f"{teacher}: {lessons}")
     start = time.perf_counter()
-    (card,) = experiment.tune(workspace, "embedded", "distilled", lessons, EXPLAIN).values()
+    (card,) = tuning.tune(workspace, "embedded", "distilled", lessons, EXPLAIN).values()
     print(f"{card.rows} texts learned in {time.perf_counter() - start:.0f} s (left out: {dict(card.dropped)})")
     for name, spec in (("embedded", "embedded"), (TUNED, f"embedded+{workspace.adapter('distilled')}")):
         generator = GeneratorRecipe(spec=spec, name=name)
-        questions = experiment.questions_about(workspace, RECOMMENDER, generator, PROMPT)
+        questions = explaining.questions_about(workspace, RECOMMENDER, generator, PROMPT)
         start = time.perf_counter()
-        outcome = experiment.explain_recommendations(workspace, generator, questions)
+        outcome = explaining.explain_recommendations(workspace, generator, questions)
         print(f"{name}: {'; '.join(outcome.lines())}, in {time.perf_counter() - start:.0f} s")
 
 
 def compare(workspace: Workspace, pairs: Path) -> None:
     """How often each is preferred to each other one, by the judge `text`, over people nobody was tuned on."""
     judge, measured = prepare("text", pairs)
-    settings = experiment.judge_settings("text", judge, pairs, seed=1)
-    outcome = experiment.judge_explanations(workspace, RECOMMENDER, judge, measured, settings)
+    settings = judging.judge_settings("text", judge, pairs, seed=1)
+    outcome = judging.judge_explanations(workspace, RECOMMENDER, judge, measured, settings)
     print("; ".join(outcome.lines()))
     print(f"the judge is {'VALID' if measured and measured.validity.valid else 'INVALID'}")
     found = outcomes(read_verdicts(workspace.verdicts(RECOMMENDER, slug(judge.name))))
@@ -97,7 +97,7 @@ def faults(workspace: Workspace, show: int) -> None:
     dataset = Dataset.load(workspace.dataset)
     tuned = tuned_on(workspace.adapter("distilled"))
     generator = GeneratorRecipe(spec="embedded")
-    questions = experiment.questions_about(workspace, RECOMMENDER, generator, PROMPT)
+    questions = explaining.questions_about(workspace, RECOMMENDER, generator, PROMPT)
     asked = {
         question.prompt.instruction.user.user_id: question.prompt.instruction
         for question in questions.prompts()

@@ -18,7 +18,7 @@ import polars as pl
 from llmxrec.datasets import read_dataset
 from llmxrec.datasets.dataset import Histories
 from llmxrec.datasets.split import leave_one_out
-from llmxrec.experiment import find_source
+from llmxrec.stages.data import find_source
 
 
 def main() -> None:

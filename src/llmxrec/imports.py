@@ -16,13 +16,13 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.tablefiles import read_table
 from llmxrec.datasets.textfiles import LINE
 from llmxrec.errors import InputError
-from llmxrec.experiment import write_recommendations
 from llmxrec.explain import SCHEMA
 from llmxrec.generators.replies import ended
 from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.notes import refuse_to_mix
 from llmxrec.records import Explanation, Status
 from llmxrec.sources import TEXT
+from llmxrec.stages.recommending import write_recommendations
 from llmxrec.stored import knowledge, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace, atomic, plain, safe_name
 

@@ -22,7 +22,6 @@ from llmxrec.datasets.cleaning import assemble
 from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import prepare
 from llmxrec.evaluation.verdicts import RELEASED, VERDICTS
-from llmxrec.experiment import judge_explanations, judge_settings, store_dataset, write_recommendations
 from llmxrec.explain import SCHEMA
 from llmxrec.generators.replies import ended
 from llmxrec.ledger import Ledger
@@ -30,6 +29,9 @@ from llmxrec.notes import settle
 from llmxrec.prompts.released import load_released_domain, parse_released
 from llmxrec.records import Explanation, Instruction, Item, Status, Verdict, Winner
 from llmxrec.reports.tables import verdict_lines, write_tables
+from llmxrec.stages.data import store_dataset
+from llmxrec.stages.judging import judge_explanations, judge_settings
+from llmxrec.stages.recommending import write_recommendations
 from llmxrec.workspace import Workspace, atomic, safe_name
 
 Say = Callable[[str], None]

@@ -11,11 +11,11 @@ import pytest
 from tests.conftest import Call
 from tests.generators.tiny import make_models
 
-from llmxrec.experiment import attribute_questions
 from llmxrec.generators.specs import GenerationSettings
 from llmxrec.ledger import read_ledger
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.recipe import GeneratorRecipe
+from llmxrec.stages.predicting import attribute_questions
 from llmxrec.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -10,7 +10,6 @@ import pytest
 from tests.worlds import small_dataset
 
 from llmxrec.datasets.dataset import ReadReport
-from llmxrec.experiment import store_dataset, write_recommendations
 from llmxrec.ledger import Ledger
 from llmxrec.records import Explanation, Verdict, Winner
 from llmxrec.reports.tables import (
@@ -22,6 +21,8 @@ from llmxrec.reports.tables import (
     table_2,
     write_table,
 )
+from llmxrec.stages.data import store_dataset
+from llmxrec.stages.recommending import write_recommendations
 from llmxrec.workspace import Workspace
 
 

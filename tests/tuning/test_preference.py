@@ -23,13 +23,13 @@ from llmxrec.errors import InputError
 from llmxrec.evaluation.judges.text import TextJudge
 from llmxrec.evaluation.judging import Contest
 from llmxrec.evaluation.verdicts import VERDICTS
-from llmxrec.experiment import answer_settings
 from llmxrec.generators.specs import GenerationSettings, make_generator
 from llmxrec.generators.transformers_local import prompt_tokens
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe
 from llmxrec.records import Case, Instruction, Prompt, User
+from llmxrec.stages.explaining import answer_settings
 from llmxrec.testing.judges import sample_pairs
 from llmxrec.tuning import preference
 from llmxrec.tuning.adapters import Card, save_adapter

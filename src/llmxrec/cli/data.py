@@ -38,7 +38,8 @@ def init(
     from llmxrec.datasets import read_dataset, tables
     from llmxrec.datasets.domains import load_domain
     from llmxrec.datasets.download import download as fetch
-    from llmxrec.experiment import check_new, find_source, store_dataset, write_recommendations
+    from llmxrec.stages.data import check_new, find_source, store_dataset
+    from llmxrec.stages.recommending import write_recommendations
     from llmxrec.stored import EXTERNAL
 
     place = Workspace(workspace)
@@ -107,9 +108,9 @@ def recommend(
     ] = None,
 ) -> None:
     """Stage 1: train a recommender, measure it, and write everyone's recommendations; or take in your own."""
-    from llmxrec import experiment
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.datasets.tables import read_recommendations
+    from llmxrec.stages import recommending
     from llmxrec.stored import EXTERNAL
 
     place = Workspace(workspace)
@@ -121,10 +122,10 @@ def recommend(
         )
         for line in report.lines():
             say(line)
-        experiment.write_recommendations(place, EXTERNAL, table)
+        recommending.write_recommendations(place, EXTERNAL, table)
     else:
         settings = numbers_or_words(pairs("--set", setting or []))
-        trained = experiment.recommend(place, recommender, settings, k=k, hold_out=not full, seed=seed)
+        trained = recommending.recommend(place, recommender, settings, k=k, hold_out=not full, seed=seed)
         say(f"{trained.rows:,} recommendations for {trained.users:,} users")
         if trained.strangers:
             say(f"{trained.strangers:,} users have no history, and are recommended nothing")

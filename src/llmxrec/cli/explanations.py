@@ -56,12 +56,12 @@ def explain(
     ] = False,
 ) -> None:
     """Stage 2: have a generator explain the recommendations. Stopped at any moment, it goes on where it was."""
-    from llmxrec import experiment
     from llmxrec.explain import estimate
     from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.recipe import GeneratorRecipe, price_for
     from llmxrec.settings import check
+    from llmxrec.stages import explaining
     from llmxrec.stored import knowledge
 
     place = Workspace(workspace)
@@ -94,13 +94,13 @@ def explain(
         "the generator",
     )
     file = place.explanations(recommender, asked.label)
-    refuse_to_mix(file, experiment.answer_settings(asked, prompt, seed, knowledge(place, recommender)))
-    questions = experiment.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
+    refuse_to_mix(file, explaining.answer_settings(asked, prompt, seed, knowledge(place, recommender)))
+    questions = explaining.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
         plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens)
         show_plan(plan, listed_price=price is None)
         return
-    outcome = experiment.explain_recommendations(place, asked, questions)
+    outcome = explaining.explain_recommendations(place, asked, questions)
     for line in outcome.lines():
         say(line)
     wrote(file)

@@ -64,18 +64,18 @@ def judge(
 
     A judge that is not shown to be valid names no winner.
     """
-    from llmxrec import experiment
     from llmxrec.evaluation.gate import prepare
     from llmxrec.generators.specs import slug
     from llmxrec.reports.summary import write_summary
     from llmxrec.reports.tables import verdict_lines, write_tables
+    from llmxrec.stages import judging
 
     place = Workspace(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
     recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     ready, measured = prepare(judge, train, test, seed=seed)
-    settings = experiment.judge_settings(judge, ready, train, seed)
-    outcome = experiment.judge_explanations(place, recommender, ready, measured, settings)
+    settings = judging.judge_settings(judge, ready, train, seed)
+    outcome = judging.judge_explanations(place, recommender, ready, measured, settings)
     for line in measured.validity.lines() if measured else ():
         say(line)
     named = {safe_name(place.path.resolve().name): place}

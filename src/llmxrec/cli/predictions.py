@@ -52,13 +52,13 @@ def predict(
     """
     import polars as pl
 
-    from llmxrec import experiment
     from llmxrec.explain import estimate
     from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.recipe import GeneratorRecipe, price_for
     from llmxrec.reports.attributes import accuracy_lines, write_table_3
     from llmxrec.settings import check
+    from llmxrec.stages import predicting
     from llmxrec.stored import stored_predictions
 
     place = Workspace(workspace)
@@ -80,24 +80,24 @@ def predict(
         },
         "the generator",
     )
-    questions, left_out = experiment.attribute_questions(
+    questions, left_out = predicting.attribute_questions(
         place, recommender, asked, prompt, target, users=users, seed=seed
     )
     file = place.predictions(recommender, asked.label)
-    refuse_to_mix(file, experiment.prediction_settings(place, asked, questions))
+    refuse_to_mix(file, predicting.prediction_settings(place, asked, questions))
     if left_out:
         say(f"left out: {left_out:,} people on whom the adapter was tuned")
     if dry_run:
         plan = estimate(questions, file, price=price_for(asked), max_tokens=asked.settings.max_tokens)
         show_plan(plan, listed_price=price is None)
         return
-    outcome = experiment.predict_attributes(place, asked, questions)
+    outcome = predicting.predict_attributes(place, asked, questions)
     for line in outcome.lines():
         say(line)
     silent = stored_predictions(place, recommender, asked.label).filter(pl.col("status") != "ok")["detail"].drop_nulls()
     if len(silent):
         say(f"not answered, such as: {silent[0]}")
-    found, notes = experiment.measure_predictions(place, recommender, seed)
+    found, notes = predicting.measure_predictions(place, recommender, seed)
     for line in (*accuracy_lines(found), *notes):
         say(line)
     wrote(file)

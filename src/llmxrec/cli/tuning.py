@@ -67,15 +67,15 @@ def tune(
     max_words: Annotated[int, typer.Option(min=1, help="Words asked for; longer texts are not learned.")] = 75,
 ) -> None:
     """Tune a LoRA adapter of a model that runs here. Stopped at any moment, the same command goes on."""
-    from llmxrec import experiment
     from llmxrec.evaluation.pairs import read_pairs
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.settings import check
     from llmxrec.sources import drawn, gather, preferences_from
+    from llmxrec.stages import tuning
     from llmxrec.tuning.loop import Team, TuningSettings
 
     place, tasks = Workspace(workspace), _tasks(task)
-    usual = experiment.usual_settings(base, tasks).model_dump()
+    usual = tuning.usual_settings(base, tasks).model_dump()
     settings = check(TuningSettings, {**usual, **numbers_or_words(pairs("--set", setting or []))}, "tuning")
     prompt = PromptSettings(
         template=template,
@@ -97,11 +97,11 @@ def tune(
             judge = only("judge", judge, place.judges(one), f"llmxrec judge {workspace}")
             learned = preferences_from(place, one, judge)
             tell(f"{len(learned.rows):,} verdicts of {judge}")
-            card = experiment.tune_on_pairs(place, base, task, name, learned, settings, prompt=prompt)
+            card = tuning.tune_on_pairs(place, base, task, name, learned, settings, prompt=prompt)
         else:
             labels = read_pairs(labelled or Path())
             tell(f"{len(labels):,} pairs")
-            card = experiment.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
+            card = tuning.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
         cards = {place.adapter(name): card}
     else:
         if labelled is not None:
@@ -111,7 +111,7 @@ def tune(
         lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed)
         lessons = lessons if users is None else drawn(lessons, users, settings.seed)
         tell(str(lessons))
-        cards = experiment.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=tell)
+        cards = tuning.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=tell)
     if Team().first:
         for folder, card in cards.items():
             for line in _lines(card):

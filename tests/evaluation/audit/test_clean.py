@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from tests.evaluation.audit.worlds import serious, simulated, verdicts
 
-from llmxrec import experiment
 from llmxrec.datasets.demo.simulation import simulate
 from llmxrec.evaluation.audit import audit
 from llmxrec.evaluation.audit.material import Material
@@ -18,6 +17,7 @@ from llmxrec.evaluation.audit.reading import read_material
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.recipe import GeneratorRecipe
 from llmxrec.records import Winner
+from llmxrec.stages import data, explaining, recommending
 from llmxrec.workspace import Workspace
 
 
@@ -42,7 +42,7 @@ def test_a_noisy_judge_asked_in_both_orders(seed: int) -> None:
 def test_our_own_generators_through_the_real_stage(tmp_path: Path, seed: int) -> None:
     workspace = Workspace(tmp_path / "demo")
     dataset, report = simulate(150, seed)
-    experiment.store_dataset(workspace, dataset, report, kind="demo")
+    data.store_dataset(workspace, dataset, report, kind="demo")
     seen = dict(dataset.interactions.group_by("user_id").agg("item_id").iter_rows())
     rows = []
     for user_id, items in seen.items():
@@ -50,11 +50,11 @@ def test_our_own_generators_through_the_real_stage(tmp_path: Path, seed: int) ->
         unseen = [item for item in dataset.items["item_id"].to_list() if item not in items]
         rows += [(user_id, item, rank) for rank, item in enumerate(draw.sample(unseen, 3), 1)]
     table = pl.DataFrame(rows, schema={"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32}, orient="row")
-    experiment.write_recommendations(workspace, "ours", table)
+    recommending.write_recommendations(workspace, "ours", table)
     for spec in ("embedded", "template"):
         recipe = GeneratorRecipe(spec=spec)
-        questions = experiment.questions_about(workspace, "ours", recipe, PromptSettings(history=10), seed=seed)
-        experiment.explain_recommendations(workspace, recipe, questions)
+        questions = explaining.questions_about(workspace, "ours", recipe, PromptSettings(history=10), seed=seed)
+        explaining.explain_recommendations(workspace, recipe, questions)
     material = read_material(tmp_path)
     (part,) = material.parts
     assert len(part.questions["ours"]) == 150 and len(part.recommended["ours"]) == 450

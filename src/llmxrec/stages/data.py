@@ -1,0 +1,62 @@
+"""Data into a workspace: where original files lie, and a dataset written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from llmxrec.datasets import READERS
+from llmxrec.datasets.dataset import Dataset, ReadReport
+from llmxrec.errors import InputError
+from llmxrec.lookup import closest
+from llmxrec.workspace import Workspace
+
+DATA_FOLDERS = ("data", "../shared/data")
+"""Where datasets usually lie, each in a folder of its name; $LLMXREC_DATA comes before these."""
+
+
+def find_source(kind: str, source: str | Path | None = None) -> Path | None:
+    """The folder of a dataset's original files: `source`, or where such files usually lie; None for the bundled one.
+
+    Raises InputError, naming the places looked at, where there is none.
+    """
+    if kind not in READERS:
+        raise closest("dataset", kind, READERS)
+    if source is not None or kind == "demo":
+        return None if source is None else Path(source)
+    roots = [root for root in (os.environ.get("LLMXREC_DATA"), *DATA_FOLDERS) if root]
+    for root in roots:
+        if Path(root, kind).is_dir():
+            return Path(root, kind)
+    looked = ", ".join(str(Path(root, kind)) for root in roots)
+    raise InputError(
+        f"the original files of '{kind}' lie in a folder", cure=f"give it with --source (looked at: {looked})"
+    )
+
+
+def check_new(workspace: Workspace) -> None:
+    """Raises InputError where the workspace has a dataset already, or is no folder."""
+    if workspace.path.exists() and not workspace.path.is_dir():
+        raise InputError("a workspace is a folder", value=str(workspace.path), cure="choose another name")
+    if workspace.dataset.exists():
+        raise InputError(
+            "a workspace holds one dataset", value=str(workspace.dataset), cure="choose another folder, or delete it"
+        )
+
+
+def store_dataset(workspace: Workspace, dataset: Dataset, report: ReadReport, **origin: str) -> None:
+    """Write `dataset` to a workspace that has none, whole or not at all."""
+    check_new(workspace)
+    draft = workspace.path / ".dataset.draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    counts = {key: dict(value) for key, value in asdict(report).items() if isinstance(value, Mapping)}
+    try:
+        dataset.save(draft)
+        # Noted before it is there: a kill in between leaves a note that the next try overwrites.
+        workspace.note("dataset", **{"source": report.source, **origin}, **counts)
+        draft.rename(workspace.dataset)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

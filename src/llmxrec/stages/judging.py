@@ -1,0 +1,86 @@
+"""The paper's first evaluation: explanations compared by a judge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llmxrec.errors import InputError
+from llmxrec.evaluation.gate import Measured
+from llmxrec.evaluation.judges.protocol import Judge, Learner
+from llmxrec.evaluation.judging import Judged, contests, judge_contests
+from llmxrec.evaluation.reading import read_part
+from llmxrec.generators.specs import read_spec, slug
+from llmxrec.notes import read_notes
+from llmxrec.progress import progress
+from llmxrec.tuning.adapters import check_apart, tuned_on
+from llmxrec.workspace import Workspace, atomic
+
+
+def judge_explanations(
+    workspace: Workspace, recommender: str, judge: Judge, measured: Measured | None, settings: Mapping[str, Any]
+) -> Judged:
+    """The paper's first evaluation: have `judge` compare what explains the recommendations of `recommender`.
+
+    What it was found to be worth (None: nobody measured) lies beside its verdicts. `settings` is what decides these.
+    Left out is whom a compared generator, or the judge, was tuned on. Raises InputError where no two generators
+    explained the same recommendation, or only to such people.
+    """
+    found = list(contests(read_part(workspace), recommender))
+    tuned = {name: _learned_from(workspace, spec) for name, spec in _specs(workspace, recommender).items()}
+    taught = _learned_from(workspace, str(settings.get("judge", "")))
+    compared = [
+        one for one in found if one.user_id not in taught.union(*(tuned.get(name, ()) for name in one.generators))
+    ]
+    if not compared:
+        check_apart(taught.union(*tuned.values()), (one.user_id for one in found))
+        raise InputError(
+            f"two generators or more explain a recommendation of '{recommender}', to be compared",
+            value=", ".join(workspace.generators(recommender)) or "none",
+            cure="llmxrec explain, or llmxrec import",
+        )
+    label = slug(judge.name)
+    with progress(f"judging {recommender} with {judge.name}", len(compared)) as advance:
+        outcome = judge_contests(
+            compared, judge, recommender, workspace.verdicts(recommender, label), settings=settings, advance=advance
+        )
+    outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
+    worth = {"measured": False} if measured is None else {"measured": True, **measured.validity.to_json()}
+    with atomic(workspace.validity(recommender, label)) as file:
+        file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
+    return outcome
+
+
+def _specs(workspace: Workspace, recommender: str) -> dict[str, str]:
+    """The spec of each generator that explained recommendations of `recommender` here, as far as it was noted."""
+    files = {name: workspace.explanations(recommender, name) for name in workspace.generators(recommender)}
+    specs = {name: read_notes(file).get("spec") for name, file in files.items()}
+    return {name: spec for name, spec in specs.items() if isinstance(spec, str)}
+
+
+def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
+    """The people whose rows a generator or a judge learned from, where its spec names an adapter; else nobody.
+
+    Raises InputError where the adapter is gone, so that nobody can say.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "pairwise":
+        return _learned_from(workspace, rest)
+    adapter = rest if kind == "reward" else read_spec(spec).adapter if "+" in spec else None
+    if adapter is None:
+        return frozenset()
+    for folder in (Path(adapter), workspace.path / "adapters" / Path(adapter).name):
+        if folder.is_dir():
+            return tuned_on(folder)
+    cure = f"put its folder back, or to {workspace.path / 'adapters'}"
+    raise InputError("the adapter is there, for its card to say whom it was tuned on", value=spec, cure=cure)
+
+
+def judge_settings(spec: str, judge: Judge, train: Path | None, seed: int) -> dict[str, Any]:
+    """All that decides what a judge says: itself, and for one that was trained for this, what on."""
+    learned = isinstance(judge, Learner) and train is not None
+    digest = hashlib.blake2b(train.read_bytes(), digest_size=8).hexdigest() if learned and train else None
+    return {"judge": spec, "learned_from": digest, "seed": seed}

@@ -1,0 +1,168 @@
+"""The paper's third evaluation: attributes predicted, and measured beside the rules that have to be beaten."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from llmxrec.datasets.dataset import Dataset
+from llmxrec.errors import InputError, MissingExtra
+from llmxrec.evaluation.attributes import (
+    FOLDS,
+    Accuracy,
+    Material,
+    asked_for,
+    features,
+    guess_at_random,
+    guess_by_regression,
+    guess_the_most_frequent,
+    measure,
+)
+from llmxrec.evaluation.reading import known_histories
+from llmxrec.explain import Outcome, Questions
+from llmxrec.generators.cards import CARD
+from llmxrec.generators.folds import FoldedGenerator
+from llmxrec.generators.protocol import Generator
+from llmxrec.generators.specs import make_generator, read_spec
+from llmxrec.predict import predict
+from llmxrec.progress import progress
+from llmxrec.prompts.instructions import PromptSettings, shown_for_attributes
+from llmxrec.prompts.targets import Targets
+from llmxrec.recipe import GeneratorRecipe, price_for
+from llmxrec.stages.explaining import answer_settings, within_limit
+from llmxrec.stored import knowledge, read_recommendations, stored_predictions
+from llmxrec.tuning.adapters import folds, tuned_on
+from llmxrec.workspace import Workspace
+
+
+def attribute_questions(
+    workspace: Workspace,
+    recommender: str,
+    generator: GeneratorRecipe,
+    prompt: PromptSettings,
+    targets: Sequence[str] | None = None,
+    *,
+    users: int | None = None,
+    seed: int = 1,
+) -> tuple[Questions, int]:
+    """What the third evaluation asks about the first recommendation of each person, all of `targets` in one prompt
+    (None: all that the dataset tells); and how many people are left out, for an adapter was tuned on them.
+
+    Nothing is shown of the person but what `prompt` names. An adapter's folder that holds folds, `fold-1` and so on,
+    stands for the one of them that was not tuned on the person. Raises InputError where nobody is left.
+    """
+    table = read_recommendations(workspace, recommender).filter(pl.col("rank") == 1)
+    dataset = Dataset.load(workspace.dataset)
+    known = known_histories(workspace, dataset, recommender)
+    told = Targets.of(dataset, known)
+    wanted = told.wanted(targets)
+    specs = _folds(generator.spec)
+    tuned = [_tuned_on(spec) for spec in specs]
+    everybody = table["user_id"].unique(maintain_order=True).to_list()
+    asked_of = {user: place for user in everybody if (place := _apart(user, tuned)) is not None}
+    if not asked_of:
+        raise InputError(
+            "nobody is measured on whom the model was tuned on",
+            value=f"it was tuned on all {len(everybody):,} people",
+            cure="tune it on some of them (--users), or by parts (--folds)",
+        )
+    chosen = pl.DataFrame({"user_id": [*asked_of][:users]}).with_columns(
+        place=pl.col("user_id").replace_strict(asked_of, return_dtype=pl.Int64)
+    )
+    settings = within_limit(generator)
+    asked: Generator = (
+        make_generator(generator.spec, settings)
+        if len(specs) == 1
+        else FoldedGenerator(specs, asked_of, settings, name=generator.spec)
+    )
+    questions = Questions.of(
+        recommender,
+        chosen.sort("place", maintain_order=True).join(table, on="user_id", maintain_order="left"),
+        dataset,
+        known,
+        asked,
+        shown_for_attributes(prompt),
+        seed=seed,
+        targets=wanted,
+        choices=told.choices(wanted),
+    )
+    return questions, len(everybody) - len(asked_of)
+
+
+def predict_attributes(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> Outcome:
+    """Have `generator` answer `questions` (see `attribute_questions`), from where an earlier run stopped."""
+    recommender = questions.recommender
+    with progress(f"predicting for {recommender} with {generator.label}", len(questions)) as advance:
+        return predict(
+            questions,
+            workspace.predictions(recommender, generator.label),
+            price=price_for(generator),
+            max_tokens=generator.settings.max_tokens,
+            max_cost=generator.max_cost,
+            settings=prediction_settings(workspace, generator, questions),
+            advance=advance,
+        )
+
+
+def measure_predictions(workspace: Workspace, recommender: str, seed: int = 1) -> tuple[list[Accuracy], list[str]]:
+    """How often each generator's predictions are right, and the rules that they have to beat; and what was left out.
+
+    The rules are measured on all people whom any generator was asked about. Needs SciPy for the regression; without it,
+    that is left out and said.
+    """
+    dataset = Dataset.load(workspace.dataset)
+    known = known_histories(workspace, dataset, recommender)
+    told = Targets.of(dataset, known)
+    tables = {name: stored_predictions(workspace, recommender, name) for name in workspace.predictors(recommender)}
+    tables = {name: table.filter(pl.col("status").is_not_null()) for name, table in tables.items()}
+    together = pl.concat(tables.values())
+    found: list[Accuracy] = []
+    notes: list[str] = []
+    names = asked_for(together)
+    with progress("measuring the rules to beat", FOLDS * len(names), "parts") as advance:
+        for name in names:
+            rows = together.filter(pl.col("targets").list.contains(name)).select("user_id", "item_id")
+            material = Material.of(name, rows.unique(maintain_order=True), told)
+            found += [guess_at_random(material, seed), guess_the_most_frequent(material, seed)]
+            try:
+                read = features(name, material.rows, dataset, known)
+                found.append(guess_by_regression(material, read, seed, advance))
+            except MissingExtra as error:
+                notes = [f"left out: {error}"]
+    for name, table in tables.items():
+        found += measure(table, name, told, seed)
+    return sorted(found, key=lambda one: names.index(one.target)), notes
+
+
+def prediction_settings(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> dict[str, Any]:
+    """All that decides what is predicted (see `answer_settings`), the adapters included: by what they were tuned on."""
+    known = knowledge(workspace, questions.recommender)
+    adapters = [read_spec(spec).adapter for spec in _folds(generator.spec)]
+    cards = [Path(adapter) / CARD for adapter in adapters if adapter]
+    content = b"".join(card.read_bytes() for card in cards if card.exists())
+    return {
+        **answer_settings(generator, questions.settings, questions.seed, known),
+        "targets": list(questions.targets),
+        "adapter": hashlib.blake2b(content, digest_size=8).hexdigest() if content else None,
+    }
+
+
+def _folds(spec: str) -> list[str]:
+    """The specs that `spec` stands for: itself, or one for each fold of its adapter, in their order."""
+    adapter = read_spec(spec).adapter
+    return [f"{spec.rstrip('/')}/{fold.name}" for fold in folds(Path(adapter))] or [spec] if adapter else [spec]
+
+
+def _tuned_on(spec: str) -> frozenset[str]:
+    """The people that the adapter of `spec` learned from; none where it has none."""
+    adapter = read_spec(spec).adapter
+    return tuned_on(Path(adapter)) if adapter else frozenset()
+
+
+def _apart(user: str, tuned: Sequence[frozenset[str]]) -> int | None:
+    """The place of the first of `tuned` (people, by adapter) that `user` is not one of; None where there is none."""
+    return next((place for place, people in enumerate(tuned) if user not in people), None)
