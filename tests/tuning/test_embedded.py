@@ -77,6 +77,16 @@ def test_it_learns_what_items_tell(answers: list[tuple[dict[str, str], dict[str,
     assert all(list(said) == ["job", "age"] for said, _ in answers), "as asked for, in that order"
 
 
+def test_the_same_rows_make_the_same_adapter(tmp_path: Path) -> None:
+    rows = lessons([person(n) for n in range(40)])
+    settings = TuningSettings(epochs=1, held_out=0)
+    for name in ("one", "other"):
+        torch.manual_seed(hash(name) % 1000)
+        tune_embedded(rows, tmp_path / name, settings)
+    one, other = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "other"))
+    assert one == other
+
+
 def test_what_it_says_is_what_transformers_says(adapter: Path) -> None:
     from peft import PeftModel
 

@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from llmxrec.errors import InputError, MissingExtra
 from llmxrec.evidence.plan import Plan, labels_of
 from llmxrec.generators.embedded import slots
-from llmxrec.generators.embedded.attributes import answer_token, ask_token, item_token, known_answers, read_items
+from llmxrec.generators.embedded.attributes import (
+    Answers,
+    answer_token,
+    ask_token,
+    item_token,
+    known_answers,
+    read_items,
+)
 from llmxrec.generators.embedded.delexicalise import delexicalise
 from llmxrec.generators.embedded.generator import MODEL
 from llmxrec.generators.embedded.realise import sentences
 from llmxrec.progress import Advance, quiet
+from llmxrec.prompts.targets import is_right
 from llmxrec.records import Lesson
 from llmxrec.tuning import lessons as lessons_
 from llmxrec.tuning.adapters import Card, save_adapter
@@ -29,12 +37,16 @@ from llmxrec.tuning.loop import Job, TuningSettings, learn
 
 EXPLAIN = TuningSettings(epochs=16, batch_size=8, learning_rate=3e-3, rank=16, alpha=32, held_out=0)
 """What suits explanations: some hundred rows, to be known well enough to write without a slip."""
-ATTRIBUTES = TuningSettings(
-    epochs=8, learning_rate=2e-3, rank=2, alpha=2, dropout=0.2, weight_decay=1.0, held_out=0.1, patience=2
-)
+ATTRIBUTES = TuningSettings(epochs=12, learning_rate=3e-3, rank=4, alpha=8, dropout=0.1, held_out=0.1, patience=4)
 """What suits attributes: thousands of items of which each person had few."""
 _CANDIDATES = 5
 """Different candidates that a word is said of, at least, for the model to learn to write it."""
+_SPREAD = 2.0
+"""How far apart items begin, in lengths of a word's embedding."""
+_FEWEST = 0.3
+"""Of a history, the share of items that is seen at least."""
+_HOLD = 0.03
+"""What it costs an embedding to leave the place where it began, by squared distance."""
 _TRIED = 30
 """Texts that a loose sentence is tried with."""
 _LIFT, _CHANCE = 1.5, 0.001
@@ -116,20 +128,24 @@ def tune_embedded(
         raise InputError(
             "tuning needs rows to learn from", value=left, cure="give explanations, or attributes that differ"
         )
-    choices = {one.ask: torch.from_numpy(one.tokens) for one in answers.values()}
+    choices = {one.ask: _Choice(torch.from_numpy(one.tokens), _right(name, one)) for name, one in answers.items()}
 
-    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    embeddings = model.get_input_embeddings().weight.data
-    # All items begin as the same: one that is hardly ever had says nothing, and must not say something by chance.
-    embeddings[[number[token] for token in number if token.startswith("<item ")]] = embeddings[:written].mean(dim=0)
+    items = [n for token, n in number.items() if token.startswith("<item ")]
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        if items:
+            embeddings = model.get_input_embeddings().weight.data
+            embeddings[items] = _item_embeddings(rows, items, embeddings[:written])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tuned = with_lora(
         model, settings, new_tokens=sorted({*map(number.__getitem__, words), *range(known, len(tokenizer))})
     ).to(device)
+    start = _embeddings(tuned).detach().clone() if predicting else None
     job = Job[Row](
         rows,
         held_out,
-        lambda model, rows: _loss(model, rows, choices),
+        lambda model, rows: _loss(model, rows, choices, start),
         lambda one: len(one.tokens) if isinstance(one, Sequel) else len(one.read) + len(one.asks),
     )
     data = lessons_.digest(lessons.rows)
@@ -242,19 +258,45 @@ def _new_tokens(predicting: Iterable[Lesson]) -> list[str]:
     return [*map(item_token, items), *map(ask_token, asks), *(answer_token(*one) for one in sorted(answers))]
 
 
-def _loss(model: Any, rows: Sequence[Row], choices: Mapping[int, Any]) -> tuple[Any, float]:
-    """Of words, among all words; of an attribute, among the answers to it. Each token and each answer counts once."""
+class _Choice(NamedTuple):
+    """What may be answered to a question: tokens, (answers,), and what is right where each is the truth, (answers,
+    answers)."""
+
+    tokens: Any
+    right: Any
+
+
+def _right(name: str, answers: Answers) -> Any:
+    import torch
+
+    return torch.tensor([[is_right(name, said, (truth,)) for said in answers.values] for truth in answers.values])
+
+
+def _loss(model: Any, rows: Sequence[Row], choices: Mapping[int, _Choice], start: Any) -> tuple[Any, float]:
+    """Of words, among all words; of an attribute, among the answers to it. Each token and each answer counts once.
+
+    While learning, the embeddings of tokens are held to where they began, `start`: squared distances are added.
+    """
     told = [row for row in rows if isinstance(row, Sequel)]
     asked = [row for row in rows if isinstance(row, Asked)]
     parts = [answer_loss(model, told)] if told else []
     parts += [_choice_loss(model, asked, choices)] if asked else []
-    return sum(loss for loss, _ in parts), sum(weight for _, weight in parts)
+    loss, weight = sum(loss for loss, _ in parts), sum(weight for _, weight in parts)
+    if asked and model.training:
+        loss = loss + _HOLD * weight * ((_embeddings(model) - start) ** 2).sum()
+    return loss, weight
 
 
-def _choice_loss(model: Any, rows: Sequence[Asked], choices: Mapping[int, Any]) -> tuple[Any, float]:
-    """Rows are filled up behind, where nothing looks back at.
+def _embeddings(model: Any) -> Any:
+    """The embeddings of tokens that change."""
+    return model.get_base_model().model.embed_tokens.token_adapter.trainable_tokens_delta["default"]
 
-    While learning, each is seen with a random half or more of its items, so that no history is learned by heart.
+
+def _choice_loss(model: Any, rows: Sequence[Asked], choices: Mapping[int, _Choice]) -> tuple[Any, float]:
+    """The probability of what is right is learned: of an age, of all that are within five years of it.
+
+    Rows are filled up behind, where nothing looks back at. While learning, each is seen with some of its items, so that
+    no history is learned by heart.
     """
     import torch
 
@@ -273,12 +315,36 @@ def _choice_loss(model: Any, rows: Sequence[Asked], choices: Mapping[int, Any]) 
             continue
         wanted = [row.answers[row.asks.index(ask)] for row in seen if ask in row.asks]
         rows_, places = zip(*at, strict=True)
-        scores = inner.lm_head(states[list(rows_), list(places)])[:, among.to(device)]
-        loss = loss + torch.nn.functional.cross_entropy(
-            scores.float(), torch.tensor(wanted, device=device), reduction="sum"
-        )
+        scores = inner.lm_head(states[list(rows_), list(places)])[:, among.tokens.to(device)].float()
+        right = scores.masked_fill(~among.right[wanted].to(device), -torch.inf)
+        loss = loss + (scores.logsumexp(1) - right.logsumexp(1)).sum()
         count += len(at)
     return loss, float(count)
+
+
+def _item_embeddings(rows: Sequence[Row], items: Sequence[int], words: Any) -> Any:
+    """Where the embeddings of `items` begin, (items, size): near each other if the same people had them.
+
+    They are the right singular vectors of the table of people and items (tf-idf, each person of length 1), turned at
+    random into the model's space, around the mean of the `words`. What few people had lies near that mean: it says
+    little, and must not say something by chance.
+    """
+    import torch
+
+    place = {token: n for n, token in enumerate(items)}
+    people = [sorted({place[token] for token in row.read if token in place}) for row in rows if isinstance(row, Asked)]
+    at = torch.tensor([(n, item) for n, mine in enumerate(people) for item in mine]).T
+    counts = torch.bincount(at[1], minlength=len(items)).float()
+    idf = torch.log((1 + len(people)) / (1 + counts))
+    lengths = torch.zeros(len(people)).index_add_(0, at[0], idf[at[1]] ** 2).sqrt().clamp_min(1e-6)
+    table = torch.sparse_coo_tensor(
+        at, idf[at[1]] / lengths[at[0]], (len(people), len(items)), check_invariants=True
+    ).coalesce()
+    size = words.shape[1]
+    _, _, right = torch.svd_lowrank(table, q=min(size // 2, len(people), len(items)), niter=4)
+    turned = (right * idf[:, None]) @ torch.nn.init.orthogonal_(torch.empty(size, size))[: right.shape[1]]
+    usual = (turned.norm(dim=1) * counts).sum() / counts.sum()
+    return words.mean(dim=0) + turned * (_SPREAD * words.norm(dim=1).mean() / usual.clamp_min(1e-6))
 
 
 def _thinned(row: Asked) -> Asked:
@@ -289,7 +355,7 @@ def _thinned(row: Asked) -> Asked:
     import torch
 
     begin, candidate, *history = row.read
-    share = 0.1 + 0.9 * torch.rand(()).item()
+    share = _FEWEST + (1 - _FEWEST) * torch.rand(()).item()
     kept = [item for item, draw in zip(history, torch.rand(len(history)).tolist(), strict=True) if draw < share]
     order = torch.randperm(len(row.asks)).tolist()
     return Asked(
