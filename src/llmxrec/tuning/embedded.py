@@ -45,7 +45,7 @@ _SPREAD = 2.0
 """How far apart items begin, in lengths of a word's embedding."""
 _FEWEST = 0.3
 """Of a history, the share of items that is seen at least."""
-_HOLD = 0.03
+_HOLD = 0.01
 """What it costs an embedding to leave the place where it began, by squared distance."""
 _TRIED = 30
 """Texts that a loose sentence is tried with."""
@@ -130,7 +130,7 @@ def tune_embedded(
         )
     choices = {one.ask: _Choice(torch.from_numpy(one.tokens), _right(name, one)) for name, one in answers.items()}
 
-    items = [n for token, n in number.items() if token.startswith("<item ")]
+    items = sorted(n for token, n in number.items() if token.startswith("<item "))
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
