@@ -279,6 +279,7 @@ def _sentence(
     others = {way for item in asked.history for one in labels_of(item, plan.domain) for way in _ways(one)}
     others |= {way for one in labels_of(asked.candidate, plan.domain) for way in _ways(one)}
     fine = {way.split()[0] for way, _ in facts} | {way.split()[0] for way in others} | {*_said_by(plan)}
+    words = _outside(rf"(?i:{_WORLD.pattern})\w*", "{x_world}", words)
     words = _NAMED.sub(lambda m: m[0] if re.split("[’']", m[0].lower())[0] in fine else "{x_name}", words)
     words = _outside("[^{}]+", lambda found: found.lower(), words.replace("\n", " ").replace("’", "'"))
     words = _outside(r"[\w'%-]*\d[\w'%-]*", "{x_number}", words)
@@ -290,7 +291,6 @@ def _sentence(
         words = _outside(rf"(?<![\w'-]){re.escape(way)}(?![\w'-])", slot, words)
     for way in sorted(others, key=len, reverse=True):
         words = _outside(rf"[\w'-]*\b{re.escape(way)}\b[\w'-]*", "{x_label}", words)
-    words = _outside(rf"{_WORLD.pattern}\w*", "{x_world}", words)
     for word in _said_by(plan):
         many = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
         words = _outside(rf"(?<![\w-]){many}(?![\w'-])", "{items}", words)
