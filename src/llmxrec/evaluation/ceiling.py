@@ -36,6 +36,7 @@ class Ceiling:
 
     def __str__(self) -> str:
         again = f"{self.repeated:,} labelled again, {self.disagreeing:,} of them otherwise"
+        again += "" if self.noise is None else f", as if {self.noise:.1%} of such labels were wrong"
         round_ = f"{self.cycles:,} of {self.triples:,} triples go round"
         return f"labels: {again}; {round_}; no order of the texts agrees with more than {self.ranking:.1%} of them"
 
