@@ -40,10 +40,12 @@ def gather(
     prompt: PromptSettings,
     *,
     seed: int,
+    whole: bool = False,
 ) -> Lessons:
     """Rows of both tasks together: explanations (task `explain`) from `sources`, and `attributes` of `workspace`.
 
-    None: the annotated explanations; all recommenders; all attributes. Raises InputError where a task gets no rows.
+    None: the annotated explanations; all recommenders; all attributes. Histories are shortened at random by `seed`;
+    `whole`: but for those that attributes are read from. Raises InputError where a task gets no rows.
     """
     named = tuple(recommenders or workspace.recommenders())
     parts = []
@@ -59,7 +61,7 @@ def gather(
     if "attributes" in tasks:
         if not named:
             raise InputError("attributes are asked about with recommendations", value="none", cure="llmxrec recommend")
-        parts.append(attributes_from(workspace, named, targets, prompt, seed=seed))
+        parts.append(attributes_from(workspace, named, targets, prompt, seed=None if whole else seed))
     elif targets:
         raise InputError("targets go with the task attributes", value=", ".join(targets), cure="leave --target out")
     return Lessons([row for part in parts for row in part.rows], sum((part.dropped for part in parts), start=Counter()))
@@ -105,7 +107,7 @@ def attributes_from(
     targets: Sequence[str] | None,
     prompt: PromptSettings,
     *,
-    seed: int,
+    seed: int | None,
 ) -> Lessons:
     """The true attributes of the people that `recommenders` recommend to, asked about the first recommendation of each.
 

@@ -108,7 +108,9 @@ def tune(
             raise InputError("--pairs go with --task judge, reward or prefer", value=task, cure="leave them out")
         if judge is not None:
             raise InputError("--judge goes with --task prefer", value=task, cure="leave it out")
-        lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed)
+        # The embedded model is shown another part of each history in each epoch.
+        whole = base == "embedded"
+        lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed, whole=whole)
         lessons = lessons if users is None else drawn(lessons, users, settings.seed)
         tell(str(lessons))
         cards = tuning.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=tell)

@@ -45,7 +45,7 @@ _SPREAD = 2.0
 """How far apart items begin, in lengths of a word's embedding."""
 _FEWEST = 0.3
 """Of a history, the share of items that is seen at least."""
-_HOLD = 0.01
+_HOLD = 0.03
 """What it costs an embedding to leave the place where it began, by squared distance."""
 _TRIED = 30
 """Texts that a loose sentence is tried with."""

@@ -111,11 +111,12 @@ def attributes(
     truth: Callable[[Instruction, str], str | None],
     *,
     choices: Mapping[str, tuple[str, ...]] | None = None,
-    seed: int,
+    seed: int | None,
 ) -> Lessons:
     """Each of `asked` (task `predict`) with its true answers: `truth` of a target, None where it is not known.
 
-    `choices` has the allowed answers of targets that have a closed set.
+    Histories are shortened at random by `seed`; None: they stay whole. `choices` has the allowed answers of targets
+    that have a closed set.
     """
     out = Lessons()
     for instruction in asked:
@@ -123,7 +124,9 @@ def attributes(
         if not known:
             out.dropped["nothing known"] += 1
             continue
-        cut = shortened(instruction, (), derive(seed, "shorten", instruction.user.user_id))
+        cut = instruction
+        if seed is not None:
+            cut = shortened(instruction, (), derive(seed, "shorten", instruction.user.user_id))
         answer = json.dumps(known, ensure_ascii=False)
         allowed = {target: choices[target] for target in known if target in choices} if choices else {}
         out.rows.append(Lesson(replace(cut, targets=tuple(known)), domain, answer, allowed))
