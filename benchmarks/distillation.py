@@ -1,10 +1,10 @@
 """The embedded model tuned on a large model's explanations, beside all that the paper's authors released.
 
-    python benchmarks/distillation.py [RELEASE] [--out FOLDER] [--teacher GPT-4] [--users 700] [--show 20]
+    python benchmarks/distillation.py [RELEASE] [--out FOLDER] [--dataset steam] [--teacher GPT-4] [--users 700]
 
 RELEASE is a copy of their repository (default: ../shared/paper/release beside the project); nothing of it is kept but
-what is written to --out. Tunes the embedded model on the teacher's texts for 700 users of ML-100k, asks it about the
-other 243, and has the judge `text`, measured first, compare its texts with the five released generators' and its own
+what is written to --out. Tunes the embedded model on the teacher's texts for some of a dataset's users, asks it about
+the others, and has the judge `text`, measured first, compare its texts with the five released generators' and its own
 untuned ones. What is claimed of titles and attributes is read back from the words.
 """
 
@@ -44,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("release", type=Path, nargs="?", default=RELEASE)
     parser.add_argument("--out", type=Path, help="keep what is made in this folder")
+    parser.add_argument("--dataset", choices=["ml-100k", "mind", "steam"], default="ml-100k")
     parser.add_argument("--teacher", default="GPT-4")
     parser.add_argument("--users", type=int, default=700, help="whose explanations are learned")
     parser.add_argument("--show", type=int, default=0, help="texts printed")
@@ -51,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = asked.out or Path(folder)
         replay(asked.release, out, say=lambda _line: None, judge="")
-        workspace = Workspace(out / "ml-100k")
+        workspace = Workspace(out / asked.dataset)
         distil(workspace, asked.teacher, asked.users)
         compare(workspace, asked.release / "src" / PAIRS)
         faults(workspace, asked.show)
