@@ -362,9 +362,9 @@ def test_an_answer_of_any_letters_is_read_or_left(text: str) -> None:
 
 def test_whatever_a_model_says_is_a_ruling_or_none() -> None:
     draw = random.Random(6)
-    texts = ["".join(draw.choices(SAID, k=draw.randrange(6))) for _ in range(600)]
+    texts = ["".join(draw.choices(SAID, k=draw.randrange(6))) for _ in range(10_000)]
     judge = PairwiseJudge(ScriptedGenerator(lambda prompt: texts[int(prompt.key.split("/")[0])]), name="pairwise:any")
-    for number, ruling in enumerate(judge.judge(sample_cases(600, 2))):
+    for number, ruling in enumerate(judge.judge(sample_cases(10_000, 2))):
         text = texts[number // 2]
         assert (ruling.status == "ok") == (ruling.winner is not None)
         assert ruling.winner is None or ruling.winner == read_answer(text)
