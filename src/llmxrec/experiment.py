@@ -25,6 +25,7 @@ from llmxrec.stages.explaining import answer_settings, explain_recommendations, 
 from llmxrec.stages.judging import judge_explanations, judge_settings
 from llmxrec.stages.predicting import attribute_questions, measure_predictions, predict_attributes
 from llmxrec.stages.recommending import check_measurable, is_trained, recommend
+from llmxrec.stages.tracing import trace
 from llmxrec.stored import EXTERNAL, read_recommendations
 from llmxrec.workspace import Workspace, safe_name
 
@@ -45,6 +46,8 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
         if entry.name != EXTERNAL and not is_trained(workspace, entry.name, entry.settings, **how):
             say(f"  {entry.name}: {recommend(workspace, entry.name, entry.settings, **how)}")
     for name in recipe.explain.recommenders or [entry.name for entry in recipe.recommenders]:
+        if not workspace.evidence(name).exists():
+            say(f"  {name}: {'; '.join(trace(workspace, name, top=recipe.explain.top).lines())}")
         for generator in recipe.generators:
             questions = questions_about(
                 workspace,
@@ -55,7 +58,7 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
                 top=recipe.explain.top,
                 seed=recipe.seed,
             )
-            outcome = explain_recommendations(workspace, generator, questions)
+            outcome = explain_recommendations(workspace, generator, questions, recipe.explain.verify)
             say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
     for judge in recipe.judges:
         _judge_all(recipe, workspace, judge, say)
@@ -120,4 +123,5 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
         if entry.name in (recipe.explain.recommenders or [entry.name]):
             for generator in recipe.generators:
                 file = workspace.explanations(entry.name, generator.label)
-                refuse_to_mix(file, answer_settings(generator, recipe.prompt, recipe.seed, how))
+                made = answer_settings(generator, recipe.prompt, recipe.seed, how, recipe.explain.verify)
+                refuse_to_mix(file, made)

@@ -19,21 +19,23 @@ import polars as pl
 
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError, WorkError
+from llmxrec.evidence.verification import Verifier, asked_again, told
 from llmxrec.generators.prices import Price, cost
 from llmxrec.generators.protocol import Generator
+from llmxrec.generators.template import sentences
 from llmxrec.ledger import Ledger, Record, read_ledger
 from llmxrec.notes import settle
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.prompt import TooLong, make_prompt
 from llmxrec.prompts.template import Template, load_template
-from llmxrec.records import Answer, Explanation, Prompt, Task
+from llmxrec.records import Answer, Explanation, Prompt, Source, Task
 from llmxrec.seeds import derive
 
 _PROBED = 10
 """Prompts looked at before anything is asked. If no model could read any of them, it is not the rows' fault."""
 
-SCHEMA = {
+ANSWERED = {
     "recommender": pl.String,
     "generator": pl.String,
     "user_id": pl.String,
@@ -49,6 +51,9 @@ SCHEMA = {
     "detail": pl.String,
     "cost": pl.Float64,
 }
+"""What is kept of every answer, whatever was asked."""
+
+SCHEMA = {**ANSWERED, "source": pl.String}
 """Explanation as a table."""
 
 
@@ -56,7 +61,8 @@ SCHEMA = {
 class Questions:
     """What is to be explained, and how it is asked: the rows of a recommender's table, one prompt each.
 
-    `rows` has user_id, item_id and rank. Prompts are made one at a time, as they are drawn. Where there are `targets`,
+    `rows` has user_id, item_id and rank, and causes where the template tells them: what each recommendation rests on,
+    as ids, the strongest first. Prompts are made one at a time, as they are drawn. Where there are `targets`,
     these are to be predicted instead, each with an answer of its `choices` if it has any.
     """
 
@@ -86,10 +92,12 @@ class Questions:
         seed: int = 1,
         targets: tuple[str, ...] = (),
         choices: Mapping[str, tuple[str, ...]] | None = None,
+        causes: pl.DataFrame | None = None,
     ) -> Questions:
         """Ask about the first `top` recommendations of the first `users` people (None: of all) of the table.
 
-        Raises InputError where it names an item that is not of the dataset, or the template does not ask for targets.
+        `causes` (user_id, item_id, causes: ids) is for templates that tell them. Raises InputError where the table
+        names an item that is not of the dataset, or the template does not ask for targets.
         """
         template = load_template(settings.template)
         if targets and "predict" not in template.sections:
@@ -104,9 +112,12 @@ class Questions:
         if users is not None:
             chosen = rows.select(pl.col("user_id").unique(maintain_order=True).head(users))
             rows = rows.join(chosen, on="user_id", how="semi", maintain_order="left")
+        rows = rows.select("user_id", "item_id", "rank")
+        if causes is not None:
+            rows = rows.join(causes, on=["user_id", "item_id"], how="left", maintain_order="left")
         return cls(
             recommender=recommender,
-            rows=rows.select("user_id", "item_id", "rank"),
+            rows=rows,
             instructions=Instructions.of(dataset, histories, settings, rows["user_id"].unique(maintain_order=True)),
             dataset=dataset,
             template=template,
@@ -127,12 +138,13 @@ class Questions:
 
     def prompts(self) -> Iterator[Question]:
         """Each row as a question. A prompt's key is a digest of whom it is about and of all its words."""
-        for user_id, item_id, rank in self.rows.iter_rows():
+        for user_id, item_id, rank, *causes in self.rows.iter_rows():
             problem = None
+            rests_on = (causes[0] or ()) if causes else ()
             try:
                 prompt = make_prompt(
                     "",
-                    self.instructions.make(self.task, user_id, item_id, self.targets),
+                    self.instructions.make(self.task, user_id, item_id, self.targets, rests_on),
                     self.template,
                     self.dataset.domain,
                     self.settings,
@@ -156,11 +168,18 @@ class Question(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What a run did. `asked` counts the answers of this run by status; `cost` is in USD, of the whole ledger."""
+    """What a run did. `asked` counts the answers of this run by status; `cost` is in USD, of the whole ledger.
+
+    Where answers are verified, `rejected` counts those that may not be sent, `wrong` why (see `verification.KINDS`),
+    and `replaced` the rows in which fixed sentences took their place.
+    """
 
     rows: int
     known: int = 0
     asked: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+    wrong: Counter[str] = field(default_factory=Counter)
+    replaced: int = 0
     shortened: int = 0
     cost: float = 0.0
     out_of_money: bool = False
@@ -170,6 +189,11 @@ class Outcome:
         counts = ", ".join(f"{count:,} {status}" for status, count in self.asked.most_common()) or "nothing to ask"
         known = f" ({self.known:,} were answered before)" if self.known else ""
         out = [f"{self.rows:,} rows: {counts}{known}"]
+        if self.rejected:
+            why = ", ".join(f"{kind} {count:,}" for kind, count in self.wrong.most_common())
+            out.append(
+                f"{self.rejected:,} answers may not be sent ({why}); {self.replaced:,} rows have fixed sentences"
+            )
         if self.shortened:
             out.append(f"{self.shortened:,} prompts were too long for the model: their oldest history was left out")
         if self.cost:
@@ -187,9 +211,13 @@ def explain(
     max_tokens: int = 0,
     max_cost: float | None = None,
     settings: Mapping[str, Any] | None = None,
+    verifier: Verifier | None = None,
     advance: Advance = quiet,
 ) -> Outcome:
     """Ask what `file` does not hold yet, and append each answer to it as it comes.
+
+    With a `verifier`, an answer that may not be sent is kept as `rejected` and asked for again, as often as its rules
+    say; then fixed sentences take its place, or nothing does.
 
     `price` and `max_tokens` (the most an answer can have) say what a row costs; the run ends before a row that could
     bring the cost of the ledger, earlier runs included, above `max_cost` USD. `settings` is what decides the answers;
@@ -197,8 +225,8 @@ def explain(
     where all further prompts would fail too; what was answered is kept, and the same call goes on from there.
     """
 
-    def explanation(question: Question, answer: Answer, paid: float | None) -> Record:
-        found = _explanation(questions, question, answer, paid)
+    def explanation(question: Question, answer: Answer, paid: float | None, source: Source | None) -> Record:
+        found = _explanation(questions, question, answer, paid, source)
         return {column: getattr(found, column) for column in SCHEMA}
 
     return ask(
@@ -209,69 +237,166 @@ def explain(
         max_tokens=max_tokens,
         max_cost=max_cost,
         settings=settings,
+        verifier=verifier,
         advance=advance,
     )
+
+
+Written = Callable[[Question, Answer, float | None, Source | None], Record]
+"""The row of a question, its answer, what it cost, and who wrote it, if that was verified."""
 
 
 def ask(
     questions: Questions,
     file: Path,
-    written: Callable[[Question, Answer, float | None], Record],
+    written: Written,
     *,
     price: Price | None,
     max_tokens: int,
     max_cost: float | None,
     settings: Mapping[str, Any] | None,
+    verifier: Verifier | None = None,
     advance: Advance,
 ) -> Outcome:
-    """What `explain` does, for whatever is asked: `written` is the row of a question, its answer and what it cost."""
+    """What `explain` does, for whatever is asked."""
     if max_cost is not None and price is None:
         raise InputError("a limit of cost needs a price", cure="say what a million tokens, read and written, cost")
-    generator = questions.generator
     _probe(questions)
-    outcome = Outcome(rows=len(questions))
-    purse = Purse(price, max_tokens, max_cost)
-    waiting: dict[str, Question] = {}
     with Ledger(file) as ledger:
         if settings is not None:
             settle(file, settings)
-        done: set[str] = set()
+        asking = _Asking(questions, ledger, written, Purse(price, max_tokens, max_cost), verifier, advance)
         for row in _rows(file):
-            purse.remember(row)
-            if row["status"] != "failed":
-                done.add(row["prompt"])
+            asking.remember(row)
+        asking.go_on()
+    return asking.outcome
 
-        def keep(question: Question, answer: Answer) -> None:
-            row = written(question, answer, purse.pay(question.prompt, answer))
-            ledger.append(row)
-            outcome.asked[row["status"]] += 1
-            advance(1)
 
-        def missing() -> Iterator[Prompt]:
-            for question in questions.prompts():
-                prompt = question.prompt
-                outcome.shortened += prompt.dropped > 0 and question.problem is None
-                if prompt.key in done:
-                    outcome.known += 1
-                    advance(1)
-                elif question.problem is not None:
-                    keep(question, Answer(prompt.key, "", "invalid", 0, 0, question.problem))
-                elif purse.reserve(prompt):
-                    waiting[prompt.key] = question
-                    yield prompt
-                else:
-                    outcome.out_of_money = True
+class _Asking:
+    """A run under way: what was answered before, what is being asked, and what has to be asked again.
+
+    `rejected` has, by prompt, what was wrong with each answer that may not be sent, until one may or none is left to
+    ask for. Only such prompts are held in memory, so that a million rows stream through.
+    """
+
+    def __init__(
+        self,
+        questions: Questions,
+        ledger: Ledger,
+        written: Written,
+        purse: Purse,
+        verifier: Verifier | None,
+        advance: Advance,
+    ) -> None:
+        self.questions, self.ledger, self.written = questions, ledger, written
+        self.purse, self.verifier, self.advance = purse, verifier, advance
+        self.outcome = Outcome(rows=len(questions))
+        self.done: set[str] = set()
+        self.rejected: dict[str, list[str]] = {}
+        self.waiting: dict[str, Question] = {}
+
+    def remember(self, row: Mapping[str, Any]) -> None:
+        """Count in a row of an earlier run."""
+        self.purse.remember(row)
+        if row["status"] == "rejected":
+            self.rejected.setdefault(row["prompt"], []).append(str(row.get("detail") or ""))
+        elif row["status"] != "failed":
+            self.done.add(row["prompt"])
+            self.rejected.pop(row["prompt"], None)
+
+    def go_on(self) -> None:
+        """Ask all that is missing; then, as long as there are any, those again whose answers may not be sent."""
+        self._round(self._missing())
+        while self.verifier is not None and self.rejected and not self.outcome.out_of_money:
+            before = sum(map(len, self.rejected.values()))
+            self._round(self._again())
+            if sum(map(len, self.rejected.values())) == before:
+                break  # what is left got no answer, or is of rows that are not asked about this time
+        self.outcome.cost = self.purse.spent
+
+    def _round(self, prompts: Iterator[Prompt]) -> None:
+        name = self.questions.generator.name
+        with closing(_closable(self.questions.generator.generate(prompts))) as answers:
+            for answer in answers:
+                if answer.key not in self.waiting:
+                    raise WorkError(f"generator '{name}' answered a prompt that it was not asked, or twice")
+                question = self.waiting.pop(answer.key)
+                self._keep(question, answer, self.purse.pay(question.prompt, answer))
+        if self.waiting:
+            raise WorkError(f"generator '{name}' left {len(self.waiting)} prompts without an answer")
+
+    def _missing(self) -> Iterator[Prompt]:
+        for question in self.questions.prompts():
+            key = question.prompt.key
+            self.outcome.shortened += question.prompt.dropped > 0 and question.problem is None
+            if key in self.done:
+                self.outcome.known += 1
+                self.advance(1)
+            elif question.problem is not None:
+                self._keep(question, Answer(key, "", "invalid", 0, 0, question.problem), self.purse.nothing)
+            else:
+                yield from self._asked(question)
+                if self.outcome.out_of_money:
                     return
 
-        with closing(_closable(generator.generate(missing()))) as answers:
-            for answer in answers:
-                if answer.key not in waiting:
-                    raise WorkError(f"generator '{generator.name}' answered a prompt that it was not asked, or twice")
-                keep(waiting.pop(answer.key), answer)
-    if waiting:
-        raise WorkError(f"generator '{generator.name}' left {len(waiting)} prompts without an answer")
-    outcome.cost = purse.spent
-    return outcome
+    def _again(self) -> Iterator[Prompt]:
+        for question in self.questions.prompts():
+            if question.prompt.key in self.rejected:
+                yield from self._asked(question)
+                if self.outcome.out_of_money:
+                    return
+
+    def _asked(self, question: Question) -> Iterator[Prompt]:
+        """The prompt that asks `question`, if it may still be asked and paid."""
+        prompt = question.prompt
+        wrong = self.rejected.get(prompt.key, [])
+        if self.verifier is not None and len(wrong) > self.verifier.rules.again:
+            self._replace(question)
+        elif self.purse.reserve(prompt):
+            self.waiting[prompt.key] = question
+            yield asked_again(prompt, wrong[-1], derive(prompt.seed, "again", len(wrong))) if wrong else prompt
+        else:
+            self.outcome.out_of_money = True
+
+    def _keep(self, question: Question, answer: Answer, paid: float | None) -> None:
+        if self.verifier is None or answer.status == "failed":
+            self._settle(question, answer, paid, None)
+            return
+        key = question.prompt.key
+        problems = self.verifier.problems(question.prompt, answer)
+        if not problems:
+            before = "; ".join(dict.fromkeys(self.rejected.pop(key, [])))
+            self._settle(question, replace(answer, detail=before or answer.detail), paid, "generator")
+            return
+        wrong = told(problems)
+        self.outcome.rejected += 1
+        self.outcome.wrong.update({kind for kind, _ in problems})
+        self.ledger.append(self.written(question, replace(answer, status="rejected", detail=wrong), paid, None))
+        self.rejected.setdefault(key, []).append(wrong)
+        if question.problem is not None or len(self.rejected[key]) > self.verifier.rules.again:
+            self._replace(question)
+
+    def _replace(self, question: Question) -> None:
+        """Put what may be sent, if there is anything, in the place of what may not."""
+        wrong = "; ".join(dict.fromkeys(self.rejected.pop(question.prompt.key)))
+        text = None if self.verifier is None else instead(self.verifier, question.prompt)
+        self.outcome.replaced += text is not None
+        answer = Answer(question.prompt.key, text or "", "ok" if text else "withheld", 0, 0, wrong)
+        self._settle(question, answer, self.purse.nothing, "template" if text else None)
+
+    def _settle(self, question: Question, answer: Answer, paid: float | None, source: Source | None) -> None:
+        row = self.written(question, answer, paid, source)
+        self.ledger.append(row)
+        self.outcome.asked[row["status"]] += 1
+        self.advance(1)
+
+
+def instead(verifier: Verifier, prompt: Prompt) -> str | None:
+    """Fixed sentences that may be sent in the place of an answer; None where none may, or the rules want none."""
+    if verifier.rules.otherwise == "withhold":
+        return None
+    texts = sentences(prompt.instruction, prompt.domain)
+    return next((text for text in texts if not verifier.problems(prompt, Answer(prompt.key, text))), None)
 
 
 @dataclass
@@ -283,6 +408,11 @@ class Purse:
     limit: float | None
     spent: float = 0.0
     reserved: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def nothing(self) -> float | None:
+        """What costs nothing, costs."""
+        return None if self.price is None else 0.0
 
     def remember(self, row: Mapping[str, Any]) -> None:
         """Add what a row of an earlier run cost; where no price was known then, what its tokens cost now."""
@@ -344,11 +474,20 @@ class Estimate:
 
 
 def estimate(
-    questions: Questions, file: Path, *, price: Price | None, max_tokens: int, most_counted: int = 1000
+    questions: Questions,
+    file: Path,
+    *,
+    price: Price | None,
+    max_tokens: int,
+    attempts: int = 1,
+    most_counted: int = 1000,
 ) -> Estimate:
-    """Ask nothing, and say what would be asked. Raises InputError where asking would."""
+    """Ask nothing, and say what would be asked, and what it costs at most if each prompt is asked `attempts` times.
+
+    Raises InputError where asking would.
+    """
     _probe(questions)
-    done = {row["prompt"] for row in _rows(file) if row["status"] != "failed"}
+    done = {row["prompt"] for row in _rows(file) if row["status"] not in ("failed", "rejected")}
     every = max(1, -(-len(questions) // most_counted))
     calls = counted = tokens = shortened = known = impossible = 0
     examples: list[Prompt] = []
@@ -365,7 +504,7 @@ def estimate(
             counted += 1
             tokens += questions.generator.count_tokens(prompt.messages)
     total = round(tokens / counted * calls) if counted else 0
-    most = None if price is None else cost(price, total, max_tokens * calls)
+    most = None if price is None else attempts * cost(price, total, max_tokens * calls)
     return Estimate(
         len(questions), known, impossible, calls, counted, total, max_tokens * calls, most, shortened, tuple(examples)
     )
@@ -396,7 +535,9 @@ def _probe(questions: Questions) -> None:
         raise InputError(f"none of the first {len(first)} prompts can be asked: {first[0].problem}")
 
 
-def _explanation(questions: Questions, question: Question, answer: Answer, paid: float | None) -> Explanation:
+def _explanation(
+    questions: Questions, question: Question, answer: Answer, paid: float | None, source: Source | None
+) -> Explanation:
     prompt, rank, _ = question
     return Explanation(
         recommender=questions.recommender,
@@ -413,6 +554,7 @@ def _explanation(questions: Questions, question: Question, answer: Answer, paid:
         output_tokens=answer.output_tokens,
         detail=answer.detail,
         cost=paid,
+        source=source,
     )
 
 

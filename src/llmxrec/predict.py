@@ -14,14 +14,14 @@ from typing import Any
 import polars as pl
 
 from llmxrec.errors import InputError
-from llmxrec.explain import SCHEMA, Outcome, Question, Questions, ask, latest
+from llmxrec.explain import ANSWERED, Outcome, Question, Questions, ask, latest
 from llmxrec.generators.prices import Price
 from llmxrec.ledger import Record
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.targets import read_answers
-from llmxrec.records import Answer, Prediction
+from llmxrec.records import Answer, Prediction, Source
 
-PREDICTIONS = {"targets": pl.List(pl.String), **SCHEMA}
+PREDICTIONS = {"targets": pl.List(pl.String), **ANSWERED}
 """Prediction as a table."""
 
 
@@ -40,7 +40,7 @@ def predict(
     An answer of which none of the targets can be read is `invalid`.
     """
 
-    def prediction(question: Question, answer: Answer, paid: float | None) -> Record:
+    def prediction(question: Question, answer: Answer, paid: float | None, _: Source | None) -> Record:
         return asdict(_prediction(questions, question, answer, paid))
 
     return ask(

@@ -11,6 +11,7 @@ from pydantic import Field
 from llmxrec.datasets import READERS
 from llmxrec.errors import InputError
 from llmxrec.evaluation.judges import check_judge
+from llmxrec.evidence.verification import Verification
 from llmxrec.generators.prices import Price
 from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, slug
 from llmxrec.lookup import closest
@@ -74,6 +75,8 @@ class ExplainRecipe(Settings):
     """How many people, from the first of the table on; None: all."""
     top: Annotated[int, Field(ge=1)] = 1
     """How many recommendations of each person; the paper explains the first."""
+    verify: Verification | None = None
+    """How explanations are verified before they may be sent; None: they are not."""
 
 
 class JudgeRecipe(Settings):

@@ -13,12 +13,16 @@ from typing import Literal
 Task = Literal["explain", "predict"]
 """What is asked of a generator: `explain` is the paper's I_e (equation 1), `predict` its I_a (equation 5)."""
 
-Status = Literal["ok", "truncated", "refused", "empty", "invalid", "failed"]
-"""How an answer ended. Only `ok` is measured; `failed` (no answer came) is the only one asked again.
+Status = Literal["ok", "truncated", "refused", "empty", "invalid", "failed", "rejected", "withheld"]
+"""How an answer ended. Only `ok` is measured; `failed` and `rejected` ones are asked again.
 
 truncated: cut by the length limit. refused: the model or its filter declined. empty: no words came back.
 invalid: the answer cannot be read as what was asked for. failed: the server or the line gave up.
+rejected: it was verified, and may not be sent. withheld: nothing may be sent in its place either.
 """
+
+Source = Literal["generator", "template"]
+"""Who wrote an explanation that was verified: the generator that was asked, or fixed sentences in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Instruction:
     """What a generator is asked, before it becomes words: (u, i, h_u) of the paper's equations 1 and 5.
 
     `history` runs from the oldest to the newest item and never holds the candidate. `targets` names the
-    attributes to predict (task `predict` only); they are never shown.
+    attributes to predict (task `predict` only); they are never shown. `causes` are items of the history that the
+    recommendation rests on, the strongest first; empty where nothing is known of that.
     """
 
     task: Task
@@ -68,6 +73,7 @@ class Instruction:
     history: tuple[Item, ...]
     candidate: Item
     targets: tuple[str, ...] = ()
+    causes: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ class Explanation:
 
     `prompt` is a digest of all that the generator was shown and asked, so an answer to another question is
     never taken for this one. `history` counts the items shown, `dropped` those that did not fit. `cost` is in USD, at
-    most what was paid; None where no price is known.
+    most what was paid; None where no price is known. `source` is None where nothing was verified; where it was,
+    `detail` says what was wrong with what the generator wrote.
     """
 
     recommender: str
@@ -152,6 +159,7 @@ class Explanation:
     output_tokens: int | None = None
     detail: str | None = None
     cost: float | None = None
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

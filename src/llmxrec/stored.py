@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from llmxrec.errors import InputError
+from llmxrec.evidence.causes import EVIDENCE, causes
 from llmxrec.explain import read_explanations
 from llmxrec.notes import read_notes, refuse_to_mix
 from llmxrec.predict import read_predictions
@@ -34,6 +35,28 @@ def read_recommendations(workspace: Workspace, name: str) -> pl.DataFrame:
         if table.schema.get(column) != kind or table[column].null_count():
             raise InputError(f"recommendations have a column '{column}' of {kind}", file=file, cure="make them again")
     return table
+
+
+def read_evidence(workspace: Workspace, name: str) -> pl.DataFrame:
+    """What recommendations of `name` rest on (see EVIDENCE). Raises InputError where nobody measured it."""
+    file = workspace.evidence(name)
+    if not file.exists():
+        cure = f"measure it: llmxrec evidence {workspace.path} --recommender {name}"
+        raise InputError(f"what recommendations of '{name}' rest on is not known yet", value=str(file), cure=cure)
+    try:
+        table = pl.read_parquet(file, glob=False)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"evidence is a Parquet table: {error}", file=file, cure="llmxrec evidence") from None
+    for column, kind in EVIDENCE.items():
+        if table.schema.get(column) != kind:
+            raise InputError(f"evidence has a column '{column}' of {kind}", file=file, cure="llmxrec evidence")
+    return table
+
+
+def causes_of(evidence: pl.DataFrame) -> pl.DataFrame:
+    """What each recommendation rests on (see `causes`): user_id, item_id, causes."""
+    rests_on = [causes(*row) for row in evidence.select("displacing", "history", "influence").iter_rows()]
+    return evidence.select("user_id", "item_id", pl.Series("causes", rests_on, dtype=pl.List(pl.String)))
 
 
 def knowledge(workspace: Workspace, recommender: str) -> dict[str, Any]:

@@ -44,6 +44,9 @@ class Workspace:
     def recommendations(self, recommender: str) -> Path:
         return self.path / "recommendations" / f"{safe_name(recommender)}.parquet"
 
+    def evidence(self, recommender: str) -> Path:
+        return self.path / "evidence" / f"{safe_name(recommender)}.parquet"
+
     def explanations(self, recommender: str, generator: str) -> Path:
         return self.path / "explanations" / safe_name(recommender) / f"{safe_name(generator)}.jsonl"
 

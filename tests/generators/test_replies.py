@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmxrec.generators.replies import Fault, Reply, brief, ended, is_refusal, read_error, read_reply, speakable
+from llmxrec.evidence.refusals import is_refusal
+from llmxrec.generators.replies import Fault, Reply, brief, ended, read_error, read_reply, speakable
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.worlds import ANNA, BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
 
-from llmxrec.generators.template import TemplateGenerator, sentence
+from llmxrec.generators.template import TemplateGenerator, sentence, sentences
 from llmxrec.records import Instruction, Item, Prompt
 
 
@@ -38,6 +38,30 @@ def test_a_year_is_no_reason_and_a_namesake_is_not_cited() -> None:
     assert "1995" not in why(same_year)
     namesake = Item("y", "The Usual Suspects", {"genres": ("Crime", "Thriller")})
     assert why(namesake, BAMBI) == 'You watched "Bambi"; now try "The Usual Suspects".'
+
+
+def because(*causes: Item, candidate: Item = SUSPECTS) -> str:
+    return sentence(Instruction("explain", ANNA, (BAMBI, *causes), candidate, causes=causes), MOVIES)
+
+
+def test_what_a_recommendation_rests_on_is_named_whatever_it_shares() -> None:
+    start = 'Because you watched "Heat"'
+    assert because(HEAT) == f'{start}, "The Usual Suspects" is recommended to you: like it, it is listed under Crime.'
+    assert because(HEAT, FARGO) == (
+        f'{start} and "Fargo", "The Usual Suspects" is recommended to you: like them, it is listed under Crime.'
+    )
+    assert because(BAMBI) == 'Because you watched "Bambi", "The Usual Suspects" is recommended to you.'
+    assert because(HEAT, BAMBI) == (
+        f'{start} and "Bambi", "The Usual Suspects" is recommended to you: like "Heat", it is listed under Crime.'
+    )
+    assert because(SUSPECTS) == '"The Usual Suspects" is recommended to you.'
+
+
+def test_shorter_sentences_say_less() -> None:
+    asked = Instruction("explain", ANNA, (HEAT, FARGO), SUSPECTS, causes=(HEAT, FARGO))
+    assert list(sentences(asked, MOVIES)) == [
+        because(HEAT, FARGO), because(HEAT), '"The Usual Suspects" is recommended to you.'
+    ]  # fmt: skip
 
 
 genres = st.lists(st.sampled_from(["Crime", "Drama", "War", "Western"]), unique=True).map(tuple)

@@ -13,7 +13,7 @@ from tests.worlds import ANNA, MOVIES, SUSPECTS, instructions, small_dataset
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError
 from llmxrec.prompts.instructions import Instructions, PromptSettings
-from llmxrec.prompts.prompt import make_prompt
+from llmxrec.prompts.prompt import make_prompt, without_oldest
 from llmxrec.prompts.template import load_template
 from llmxrec.records import Instruction, Item, Message
 from llmxrec.settings import check
@@ -35,6 +35,21 @@ def test_history_is_oldest_first_and_never_holds_the_candidate() -> None:
     assert titles(make(history=1).make("explain", "anna", "fargo")) == ["Heat"]
     assert titles(make(history=0).make("explain", "anna", "fargo")) == []
     assert titles(make().make("explain", "cleo", "heat")) == []
+
+
+def test_causes_are_shown_however_old_the_strongest_first() -> None:
+    asked = make(history=1).make("explain", "anna", "suspects", causes=["fargo", "bambi", "suspects", "no film"])
+    assert titles(asked) == ["Bambi", "Fargo"]
+    assert [item.title for item in asked.causes] == ["Fargo", "Bambi"]
+    assert titles(make(history=0).make("explain", "anna", "suspects", causes=["heat"])) == ["Heat"]
+    assert make().make("explain", "anna", "suspects").causes == ()
+
+
+def test_a_prompt_that_is_too_long_loses_its_causes_last() -> None:
+    asked = make().make("explain", "anna", "suspects", causes=["heat", "bambi"])
+    left = [without_oldest(asked, count) for count in range(4)]
+    assert [titles(one) for one in left] == [["Bambi", "Heat", "Fargo"], ["Bambi", "Heat"], ["Heat"], []]
+    assert [[item.title for item in one.causes] for one in left] == [["Heat", "Bambi"]] * 2 + [["Heat"], []]
 
 
 @given(st.integers(0, 30), st.integers(0, 40))

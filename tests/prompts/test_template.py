@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,10 @@ def test_parsed_back_the_same_records(name: str, reasoning: bool, domain: str, d
     words = load_domain(domain)
     instruction = data.draw(instructions(words))
     template = load_template(name)
+    if template.tells_causes and instruction.history:
+        places = data.draw(st.lists(st.integers(0, len(instruction.history) - 1), unique_by=lambda at: at, max_size=3))
+        causes = tuple(instruction.history[place] for place in places)
+        instruction = replace(instruction, causes=causes)
     messages = template.render(instruction, words, reasoning=reasoning, max_words=60)
     assert template.parse(messages, words, max_words=60) == instruction
 
@@ -65,6 +71,16 @@ def test_default_speaks_the_words_of_the_domain() -> None:
     assert system.role == "system" and "movie service" in system.content
     assert user.content.startswith("What this customer has watched, oldest first:\n1. ")
     assert "40 words" in user.content and "film" in user.content and "{" not in user.content
+
+
+def test_evidence_tells_what_the_recommendation_rests_on_and_what_that_shares() -> None:
+    text = load_template("evidence").render(replace(EXPLAIN, causes=(FARGO, HEAT)), MOVIES)[-1].content
+    assert '\n2. "Fargo"; genres: Crime\n1. "Heat"; genres: Crime; year: 1995\n' in text
+    assert "rests on, the strongest first" not in load_template("evidence").render(EXPLAIN, MOVIES)[-1].content
+    assert not load_template("default").tells_causes
+    wrong = text.replace('2. "Fargo"; genres: Crime\n1.', '3. "Fargo"; genres: Crime\n1.')
+    with pytest.raises(InputError, match="rests on is of the history"):
+        load_template("evidence").parse((Message("system", ""), Message("user", wrong))[1:], MOVIES)
 
 
 def test_predict_asks_for_the_targets() -> None:

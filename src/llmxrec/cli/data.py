@@ -100,6 +100,9 @@ def recommend(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0)] = 1,
+    evidence: Annotated[
+        int, typer.Option(min=0, help="Recommendations of each user whose causes are measured; 0: none.")
+    ] = 1,
     recommendations: Annotated[
         Path | None, typer.Option(help="Your recommender's output, for --recommender external.")
     ] = None,
@@ -111,6 +114,7 @@ def recommend(
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.datasets.tables import read_recommendations
     from llmxrec.stages import recommending
+    from llmxrec.stages.tracing import trace
     from llmxrec.stored import EXTERNAL
 
     place = Workspace(workspace)
@@ -134,4 +138,10 @@ def recommend(
         for metric in trained.metrics:
             say(f"  {metric}")
     wrote(place.recommendations(recommender))
-    say_next("explain", workspace, "--recommender", recommender)
+    if not evidence:
+        say_next("evidence", workspace, "--recommender", recommender)
+        return
+    for line in trace(place, recommender, top=evidence).lines():
+        say(line)
+    wrote(place.evidence(recommender))
+    say_next("explain", workspace, "--recommender", recommender, "--template", "evidence")

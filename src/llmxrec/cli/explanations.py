@@ -29,7 +29,9 @@ def explain(
     ] = "embedded",
     users: Annotated[int | None, typer.Option(min=1, help="Only the first N users.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Recommendations explained to each user, the best first.")] = 1,
-    template: Annotated[str, typer.Option(help="default, paper or FILE.txt.")] = "default",
+    template: Annotated[
+        str, typer.Option(help="default, evidence (tells what caused the recommendation), paper or FILE.txt.")
+    ] = "default",
     history: Annotated[int, typer.Option(min=0, help="The newest items shown, at most.")] = 20,
     item_attributes: Annotated[str | None, typer.Option(help="Shown of items: genres,year; '' for none.")] = None,
     user_attributes: Annotated[str | None, typer.Option(help="Shown of users: age,gender; '' for none.")] = None,
@@ -51,11 +53,20 @@ def explain(
         str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
     ] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="USD these explanations may cost in all.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Send nothing that claims what its prompt does not support.")
+    ] = False,
+    again: Annotated[int, typer.Option(min=0, max=10, help="Times that such a row is asked again (--verify).")] = 2,
+    otherwise: Annotated[str, typer.Option(help="And then: template, or withhold (--verify).")] = "template",
+    may_tell: Annotated[
+        str, typer.Option(help="Of the user, what an explanation may tell: age,gender; by default, nothing (--verify).")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Ask nothing: show three prompts, calls, tokens, price.")
     ] = False,
 ) -> None:
     """Stage 2: have a generator explain the recommendations. Stopped at any moment, it goes on where it was."""
+    from llmxrec.evidence.verification import Verification
     from llmxrec.explain import estimate
     from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
@@ -93,14 +104,17 @@ def explain(
         },
         "the generator",
     )
+    rules = {"again": again, "otherwise": otherwise, "may_tell": listed(may_tell)}
+    verification = check(Verification, rules, "--verify") if verify else None
     file = place.explanations(recommender, asked.label)
-    refuse_to_mix(file, explaining.answer_settings(asked, prompt, seed, knowledge(place, recommender)))
+    refuse_to_mix(file, explaining.answer_settings(asked, prompt, seed, knowledge(place, recommender), verification))
     questions = explaining.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
-        plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens)
+        attempts = 1 + again if verify else 1
+        plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens, attempts=attempts)
         show_plan(plan, listed_price=price is None)
         return
-    outcome = explaining.explain_recommendations(place, asked, questions)
+    outcome = explaining.explain_recommendations(place, asked, questions, verification)
     for line in outcome.lines():
         say(line)
     wrote(file)

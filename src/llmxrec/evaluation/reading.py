@@ -14,6 +14,7 @@ from llmxrec.datasets.split import leave_one_out
 from llmxrec.errors import InputError
 from llmxrec.evaluation.material import MAX_WORDS, Answers, Part, Question, Row
 from llmxrec.evaluation.verdicts import read_verdicts
+from llmxrec.evidence.causes import causes
 from llmxrec.ledger import read_ledger
 from llmxrec.notes import read_notes
 from llmxrec.prompts.instructions import Instructions, PromptSettings
@@ -113,13 +114,14 @@ def _questions(
     histories = known_histories(workspace, dataset, recommender)
     make = Instructions.of(dataset, histories, settings, [user_id for user_id, _ in rows])
     words = _words(workspace, recommender)
+    rests_on = _causes(workspace, recommender)
     numbers = {user: number for number, user in enumerate(histories.users.to_list())}
     out = {}
     for user_id, item_id in rows:
         if item_id not in make.item_rows:
             continue
         had = histories.of(numbers[user_id]) if user_id in numbers else ()
-        instruction = make.make("explain", user_id, item_id)
+        instruction = make.make("explain", user_id, item_id, causes=rests_on.get((user_id, item_id), ()))
         told = words.get((user_id, item_id), "")
         known = make.item_rows[item_id] in set(map(int, had))
         out[user_id, item_id] = Question(_as_told(told, instruction), told, known)
@@ -151,6 +153,15 @@ def _words(workspace: Workspace, recommender: str) -> dict[Row, str]:
         return {}
     table = _parquet(file, ("user_id", "item_id", "words"))
     return {(user_id, item_id): words or "" for user_id, item_id, words in table.iter_rows()}
+
+
+def _causes(workspace: Workspace, recommender: str) -> dict[Row, list[str]]:
+    """What recommendations rest on, where that was measured: prompts may have shown it, however old it is."""
+    file = workspace.evidence(recommender)
+    if not file.exists():
+        return {}
+    table = _parquet(file, ("user_id", "item_id", "displacing", "history", "influence"))
+    return {(user_id, item_id): causes(*found) for user_id, item_id, *found in table.iter_rows()}
 
 
 def _parquet(file: Path, columns: Sequence[str]) -> pl.DataFrame:

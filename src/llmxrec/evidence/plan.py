@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from itertools import combinations, takewhile
 from typing import TypeAlias
 
 from llmxrec.records import Domain, Instruction, Item
@@ -78,8 +78,8 @@ def make_plan(
 ) -> Plan:
     """What may be said about the recommendation in `instruction`.
 
-    `causes` are ids of history items, the strongest first: those that share something with the candidate are cited
-    before any other, and the others are named before any recent item. `profile` lists what may be said of the person.
+    `causes` are ids of history items, the strongest first: where there are any, no other item is cited, and those that
+    share nothing with the candidate are named before any recent item. `profile` lists what may be said of the person.
     """
     candidate = instruction.candidate
     names = {candidate.title}
@@ -92,15 +92,19 @@ def make_plan(
     ranked = sorted(known, key=lambda item: order.get(item.item_id, len(order)))
     columns = _Columns.of(domain)
     room = _MOST_TITLE_WORDS - len(candidate.title.split())
-    cited, labels, properties = _shared(candidate, ranked, columns, room, len(order))
-    history = [columns.labels(item) for item in known]
-    often = Counter(label for labels_of in history for label in labels_of)
+    causing = [item for item in ranked if item.item_id in order]
+    cited, labels, properties = _shared(candidate, causing or ranked, columns, room, len(causing))
+    # Causes may be older than all else that is shown: what is counted is an unbroken run of the newest.
+    older = {id(item) for item in takewhile(lambda item: item.item_id in order, instruction.history)}
+    newest = [item for item in known if id(item) not in older]
+    often = Counter(label for item in newest for label in columns.labels(item))
+    had = {label for item in known for label in columns.labels(item)}
     labels = tuple(sorted(labels, key=lambda label: -often[label]))
     mine = columns.labels(candidate)
     (top, times), (_, next_best) = [*often.most_common(2), ("", 0), ("", 0)][:2]
-    habit = len(known) >= _SOME and 2 * times >= len(known) and times > next_best
+    habit = len(newest) >= _SOME and 2 * times >= len(newest) and times > next_best
     others = [label for label in mine if not any(_alike(label, one) for one in labels)]
-    novel = next((label for label in others if label not in often), None) if len(known) >= _FEW else None
+    novel = next((label for label in others if label not in had), None) if len(known) >= _FEW else None
     recent = _within(room, [item for item in ranked if item not in cited], MOST_RECENT)
     return Plan(
         domain=domain,
@@ -108,8 +112,8 @@ def make_plan(
         cited=cited,
         labels=labels,
         properties=properties,
-        count=often[labels[0]] if labels and _SOME <= len(known) > often[labels[0]] >= _FEW else 0,
-        total=len(known),
+        count=often[labels[0]] if labels and _SOME <= len(newest) > often[labels[0]] >= _FEW else 0,
+        total=len(newest),
         favourite=habit and labels[:1] == (top,),
         taste=(top, times) if habit and top not in mine else None,
         novel=novel,

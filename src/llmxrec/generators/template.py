@@ -1,12 +1,13 @@
 """Fixed sentences about what the candidate shares with the history: the field's baseline, and always true.
 
-It names the items a recommendation has most in common with, as shops do without a language model. Every other
-generator has to be better than this to be worth its price.
+It names the items that a recommendation rests on, where the prompt tells them, or else those it has most in common
+with, as shops do without a language model. Every other generator has to be better than this to be worth its price.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from llmxrec.records import Answer, Domain, Instruction, Item, Message, Prompt
 
@@ -39,6 +40,8 @@ def sentence(instruction: Instruction, domain: Domain) -> str:
     (the newest, where several do), and a second one is named only if it shares the same. Numbers, such as a year,
     are no reason.
     """
+    if instruction.causes:
+        return _because(instruction, domain)
     title = _quoted(instruction.candidate)
     known = [item for item in reversed(instruction.history) if item.title != instruction.candidate.title]
     for column in domain.item_attributes:
@@ -50,6 +53,32 @@ def sentence(instruction: Instruction, domain: Domain) -> str:
     if known:
         return f"You {domain.verb_past} {_listed([_quoted(item) for item in known[:2]])}; now try {title}."
     return f"{title} is recommended to you."
+
+
+def sentences(instruction: Instruction, domain: Domain) -> Iterator[str]:
+    """`sentence`, and shorter ones that say less, for where that may not be sent."""
+    yield sentence(instruction, domain)
+    if instruction.causes:
+        strongest = replace(instruction, causes=instruction.causes[:1])
+        yield sentence(strongest, domain)
+    yield f"{_quoted(instruction.candidate)} is recommended to you."
+
+
+def _because(instruction: Instruction, domain: Domain) -> str:
+    """The causes, all of them, and what those that share most with the candidate have in common with it."""
+    candidate = instruction.candidate
+    causes = list({item.title: item for item in instruction.causes if item.title != candidate.title}.values())
+    if not causes:
+        return f"{_quoted(candidate)} is recommended to you."
+    because = f"Because you {domain.verb_past} {_listed([_quoted(item) for item in causes])}"
+    for column in domain.item_attributes:
+        cited, shared = _most_alike(candidate, causes, column)
+        if cited:
+            like = "them" if len(cited) == len(causes) > 1 else _listed([_quoted(item) for item in cited])
+            like = "it" if len(causes) == 1 else like
+            where = _listed(shared[:_MOST_VALUES])
+            return f"{because}, {_quoted(candidate)} is recommended to you: like {like}, it is listed under {where}."
+    return f"{because}, {_quoted(candidate)} is recommended to you."
 
 
 def _most_alike(candidate: Item, newest_first: list[Item], column: str) -> tuple[list[Item], list[str]]:

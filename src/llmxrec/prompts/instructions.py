@@ -21,9 +21,10 @@ class PromptSettings(Settings):
     """What a prompt shows, and in which template."""
 
     template: str = "default"
-    """`default`, `paper`, or the path of a text file."""
+    """`default`, `evidence` (which tells what the recommendation rests on), `paper`, or the path of a text file."""
     history: Annotated[int, Field(ge=0)] = 20
-    """The newest items shown, at most. The paper shows up to 50 on ML-100k and 10 on MIND and Steam."""
+    """The newest items shown, at most, beside those that the recommendation rests on. The paper shows up to 50 on
+    ML-100k and 10 on MIND and Steam."""
     item_attributes: tuple[str, ...] | None = None
     """Side information shown of each item, by column; None: all that the domain lists; (): none."""
     user_attributes: tuple[str, ...] | None = None
@@ -76,23 +77,29 @@ class Instructions:
             length=settings.history,
         )
 
-    def make(self, task: Task, user_id: str, item_id: str, targets: tuple[str, ...] = ()) -> Instruction:
+    def make(
+        self, task: Task, user_id: str, item_id: str, targets: tuple[str, ...] = (), causes: Sequence[str] = ()
+    ) -> Instruction:
         """What to ask about recommending `item_id` to `user_id`. Both are of the dataset.
 
-        The history is the newest items before the recommendation, without the candidate itself. The attributes in
-        `targets` are what is to be predicted, so what would tell them is not shown (see `hidden`).
+        The history is the newest items before the recommendation, without the candidate itself; and those among
+        `causes`, ids of what the recommendation rests on, however old. The attributes in `targets` are what is to be
+        predicted, so what would tell them is not shown (see `hidden`).
         """
         candidate = self.items[self.item_rows[item_id]]
         user = self.users[user_id]
         numbers = self.histories.of(self.user_rows[user_id]) if user_id in self.user_rows else ()
         known = [self.items[number] for number in numbers if number != self.item_rows[item_id]]
-        newest = known[max(0, len(known) - self.length) :]
+        older = known[: max(0, len(known) - self.length)]
+        newest = [*(item for item in older if item.item_id in causes), *known[len(older) :]]
         if targets:
             told = hidden(targets)
             user = replace(user, attributes=_without(user.attributes, told.user))
             candidate = _silent(candidate, told.candidate, told.values)
             newest = [_silent(item, told.history) for item in newest] if told.history else newest
-        return Instruction(task, user, tuple(newest), candidate, targets)
+        shown = {item.item_id: item for item in newest}
+        rests_on = tuple(shown[cause] for cause in causes if cause in shown)
+        return Instruction(task, user, tuple(newest), candidate, targets, rests_on)
 
 
 def shown_for_attributes(prompt: PromptSettings) -> PromptSettings:

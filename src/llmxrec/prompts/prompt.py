@@ -43,7 +43,7 @@ def make_prompt(
     told = None if choices is None else {name: choices.get(name) or NUMBERS[name] for name in instruction.targets}
 
     def with_dropped(count: int) -> Prompt:
-        shown = replace(instruction, history=instruction.history[count:])
+        shown = without_oldest(instruction, count)
         messages = template.render(
             shown, domain, reasoning=settings.reasoning, max_words=settings.max_words, choices=told
         )
@@ -64,3 +64,16 @@ def make_prompt(
         else:
             too_few = middle
     return with_dropped(enough)
+
+
+def without_oldest(instruction: Instruction, count: int) -> Instruction:
+    """`instruction` without the `count` oldest items of its history; those that it rests on go last."""
+    causes = set(map(id, instruction.causes))
+    order = sorted(range(len(instruction.history)), key=lambda place: id(instruction.history[place]) in causes)
+    left = sorted(order[count:])
+    gone = {id(instruction.history[place]) for place in order[:count]}
+    return replace(
+        instruction,
+        history=tuple(instruction.history[place] for place in left),
+        causes=tuple(cause for cause in instruction.causes if id(cause) not in gone),
+    )

@@ -6,6 +6,8 @@ order in the prompt:
     [system]     a message of its own, before the rest
     [task]       who answers, and to what end
     [history]    {history}: a numbered line per item, oldest first; left out where there is none
+    [evidence]   {evidence}: what the recommendation rests on, strongest first, each with its number in the history and
+                 what it shares with the candidate; left out where nothing is known of that
     [profile]    {profile}: what is known of the person; left out where nothing is
     [reasoning]  chain of thought; left out when switched off
     [candidate]  {candidate}: the line of the recommended item
@@ -20,8 +22,8 @@ are notes. Text from data is only ever put into a template, never read as one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import product
 from pathlib import Path
@@ -32,20 +34,23 @@ from llmxrec.lookup import closest
 from llmxrec.prompts.lines import one_line, read_item, read_list, read_user, write_item, write_list, write_user
 from llmxrec.records import Domain, Instruction, Item, Message, Task, User
 
-BUNDLED = ("default", "paper")
+BUNDLED = ("default", "evidence", "paper")
 
 _OWN_VARIABLE = {
     "history": "history",
+    "evidence": "evidence",
     "profile": "profile",
     "candidate": "candidate",
     "choices": "choices",
     "predict": "targets",
 }
-_SECTIONS = ("system", "task", "history", "profile", "reasoning", "candidate", "explain", "choices", "predict")
+_SECTIONS = (
+    "system", "task", "history", "evidence", "profile", "reasoning", "candidate", "explain", "choices", "predict"
+)  # fmt: skip
 _REQUIRED = ("history", "candidate", "explain")
 _DOMAIN_WORDS = ("field", "item", "items", "verb", "verb_past")
 _HEADER = re.compile(r"\[(\w+)\]")
-_HISTORY_LINE = re.compile(r"\d+\. (.*)")
+_NUMBERED = re.compile(r"(\d+)\. (.*)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ class Template:
 
     name: str
     sections: dict[str, str]
+
+    @property
+    def tells_causes(self) -> bool:
+        """Whether its prompts say what a recommendation rests on."""
+        return "evidence" in self.sections
 
     def render(
         self,
@@ -75,6 +85,7 @@ class Template:
                 f"{number}. {write_item(item, domain.item_attributes)}"
                 for number, item in enumerate(instruction.history, 1)
             ),
+            "evidence": "\n".join(_evidence(instruction, domain)),
             "profile": write_user(instruction.user.attributes, domain.user_attributes),
             "candidate": write_item(instruction.candidate, domain.item_attributes),
             "targets": write_list(instruction.targets),
@@ -104,13 +115,17 @@ class Template:
         if position < len(blocks) or "candidate" not in found or ("explain" in found) == ("predict" in found):
             raise InputError(f"this prompt was not made with template '{self.name}'", value="\n\n".join(blocks))
         task: Task = "predict" if "predict" in found else "explain"
-        labels = domain.item_attributes
+        history = tuple(read_item(line, domain.item_attributes) for _, line in _numbered(found.get("history", "")))
+        causes = [number for number, _ in _numbered(found.get("evidence", ""))]
+        if not all(1 <= number <= len(history) for number in causes):
+            raise InputError("what a recommendation rests on is of the history", value=found["evidence"])
         return Instruction(
             task=task,
             user=User("", read_user(found["profile"], domain.user_attributes) if "profile" in found else {}),
-            history=tuple(_history(found.get("history", ""), domain)),
-            candidate=read_item(found["candidate"], labels),
+            history=history,
+            candidate=read_item(found["candidate"], domain.item_attributes),
             targets=read_list(found["predict"]) if task == "predict" else (),
+            causes=tuple(history[number - 1] for number in causes),
         )
 
     def _in_order(self) -> list[tuple[str, str]]:
@@ -120,7 +135,7 @@ class Template:
     def _is_shown(self, section: str, task: Task, reasoning: bool, own: dict[str, str]) -> bool:
         if section in ("explain", "predict"):
             return section == task
-        if section in ("history", "profile", "choices"):
+        if section in ("history", "evidence", "profile", "choices"):
             return own[section] != ""
         return section != "reasoning" or reasoning
 
@@ -199,6 +214,8 @@ def _check_readable(template: Template) -> None:
     asked: list[Instruction] = []
     for user, history in product(people, ((), (book,))):
         asked.append(Instruction("explain", user, history, book))
+        if template.tells_causes and history:
+            asked.append(Instruction("explain", user, history, book, causes=history))
         if "predict" in template.sections:
             asked.append(Instruction("predict", user, history, book, ("d",)))
     for instruction, reasoning, told in product(asked, (True, False), (("e", "f"), ())):
@@ -229,10 +246,28 @@ def _pattern(text: str, domain: Domain, max_words: int) -> re.Pattern[str]:
         if variable in words:
             pattern += re.escape(words[variable])
         elif variable is not None:
-            pattern += r"(\d+\. .*(?:\n\d+\. .*)*)" if variable == "history" else "(.+)"
+            pattern += r"(\d+\. .*(?:\n\d+\. .*)*)" if variable in ("history", "evidence") else "(.+)"
     return re.compile(pattern)
 
 
-def _history(text: str, domain: Domain) -> list[Item]:
-    lines = [_HISTORY_LINE.fullmatch(line) for line in text.split("\n")] if text else []
-    return [read_item(line[1], domain.item_attributes) for line in lines if line]
+def _evidence(instruction: Instruction, domain: Domain) -> Iterator[str]:
+    """A line for each cause: its number in the history, and of its attributes those of the candidate."""
+    for cause in instruction.causes:
+        number = max(place for place, item in enumerate(instruction.history, 1) if item == cause)
+        yield f"{number}. {write_item(shared(cause, instruction.candidate), domain.item_attributes)}"
+
+
+def shared(item: Item, candidate: Item) -> Item:
+    """`item` with only those of its values that `candidate` has too."""
+    both = {
+        column: tuple(value for value in values if value in candidate.attributes.get(column, ()))
+        for column, values in item.attributes.items()
+    }
+    return replace(item, attributes={column: values for column, values in both.items() if values})
+
+
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a list, each with its number."""
+    for line in text.split("\n") if text else ():
+        if match := _NUMBERED.fullmatch(line):
+            yield int(match[1]), match[2]

@@ -82,6 +82,16 @@ class EASE:
         sum_lines_into(ends[:-1], ends[1:], places[places >= 0], self.weights, self.items, scores)
         return scores
 
+    def contributions(self, history: History) -> Scores:
+        """(len(history), n_items): what each item of the history adds to the score of each item."""
+        rows = np.full(self._n_items, -1)
+        rows[self.items] = np.arange(len(self.items))
+        places = rows[history]
+        added = np.zeros((len(history), self._n_items), np.float32)
+        fitted = places >= 0
+        added[np.ix_(fitted, self.items)] = self.weights[places[fitted]]
+        return added
+
     def save(self, folder: Path) -> None:
         storage.save(
             folder,

@@ -315,3 +315,89 @@ def best_of_rows(scores: Any, columns: Any, users: Any, offsets: Any, owned: Any
         for place in range(begin, end):
             if owned[place] < n_items:
                 had[owned[place]] = False
+
+
+@_compiled
+def stand(
+    scores: Any, rows: Any, users: Any, candidates: Any, offsets: Any, owned: Any, score: Any, rank: Any, lead: Any
+) -> None:
+    """Where `candidates[n]` stands in line `rows[n]` of `scores` among items that `users[n]` does not own.
+
+    Writes its `score`, its `rank` (1 and as many as are above it; of equal scores, the lower item is) and its `lead`
+    over the best other. What is owned lies, within `offsets`, in `owned`; the candidate counts in any case.
+    """
+    n_items = scores.shape[1]
+    had = np.zeros(n_items, np.bool_)
+    for n in range(len(rows)):
+        line, candidate = scores[rows[n]], candidates[n]
+        begin, end = offsets[users[n]], offsets[users[n] + 1]
+        for place in range(begin, end):
+            had[owned[place]] = True
+        mine = line[candidate]
+        best = np.float32(-np.inf)
+        above = 0
+        for item in range(n_items):
+            if had[item] or item == candidate:
+                continue
+            other = line[item]
+            above += other > mine or (other == mine and item < candidate)
+            best = max(best, other)
+        for place in range(begin, end):
+            had[owned[place]] = False
+        score[n], rank[n], lead[n] = mine, above + 1, mine - best
+
+
+@_compiled
+def smallest_set(added: Any, candidate: Any, owned: Any, chosen: Any) -> Any:
+    """The fewest rows of `added` without which `candidate` is no longer first: their numbers, into `chosen`.
+
+    `added[r, i]` is what row r adds to the score of item i; what is `owned` (rising) is no rival. For one rival, the
+    best rows to leave out are those that favour the candidate most; so the fewest for any rival are the fewest of all.
+    Of sets of one size, the one that lets a rival furthest ahead. `chosen` stays as it is (-1) where so many rows are
+    not enough. Returns whether the candidate is first at all.
+    """
+    n_rows, n_items = added.shape
+    most = len(chosen)
+    had = np.zeros(n_items, np.bool_)
+    for item in owned:
+        had[item] = True
+    had[candidate] = True
+    lead = np.zeros(n_items, np.float64)
+    best = np.zeros((n_items, most), np.float64)  # what leaving out the best rows wins, largest first
+    for row in range(n_rows):
+        line = added[row]
+        mine = line[candidate]
+        for item in range(n_items):
+            gain = np.float64(mine) - np.float64(line[item])
+            lead[item] += gain
+            if gain > best[item, most - 1]:
+                place = most - 1
+                while place > 0 and best[item, place - 1] < gain:
+                    best[item, place] = best[item, place - 1]
+                    place -= 1
+                best[item, place] = gain
+    rival, size, ahead = -1, most + 1, 0.0
+    for item in range(n_items):
+        if had[item]:
+            continue
+        if lead[item] < 0 or (lead[item] == 0 and item < candidate):
+            return False
+        left = lead[item]
+        for place in range(most):
+            left -= best[item, place]
+            # What float32 sums could still turn around does not count.
+            if left < -1e-5 * (np.abs(lead[item]) + 1e-2):
+                if place + 1 < size or (place + 1 == size and left < ahead):
+                    rival, size, ahead = item, place + 1, left
+                break
+    for place in range(size if rival >= 0 else 0):
+        row, most_gain = -1, -np.inf
+        for other in range(n_rows):
+            gain = np.float64(added[other, candidate]) - np.float64(added[other, rival])
+            taken = False
+            for before in range(place):
+                taken = taken or chosen[before] == other
+            if not taken and gain > most_gain:
+                row, most_gain = other, gain
+        chosen[place] = row
+    return True

@@ -6,17 +6,25 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
+
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.reading import known_histories
+from llmxrec.evidence.claims import ClaimReader
+from llmxrec.evidence.verification import Verification, Verifier
 from llmxrec.explain import Outcome, Questions, explain
 from llmxrec.generators.cards import listed
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec
+from llmxrec.lookup import closest
 from llmxrec.progress import progress
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, price_for
-from llmxrec.stored import knowledge, read_recommendations, what_was_known
+from llmxrec.stored import causes_of, knowledge, read_evidence, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace
+
+_MOST_VALUES = 1000
+"""Of an attribute of people, that are looked for in texts: occupations, not names."""
 
 
 def questions_about(
@@ -31,6 +39,8 @@ def questions_about(
 ) -> Questions:
     """What stage 2 asks: the recommendations of `recommender`, with the histories that it knew."""
     recommendations = read_recommendations(workspace, recommender)
+    tells = load_template(prompt.template).tells_causes
+    causes = causes_of(read_evidence(workspace, recommender)) if tells else None
     dataset = Dataset.load(workspace.dataset)
     return Questions.of(
         recommender,
@@ -42,11 +52,17 @@ def questions_about(
         users=users,
         top=top,
         seed=seed,
+        causes=causes,
     )
 
 
-def explain_recommendations(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> Outcome:
-    """Stage 2: have `generator` answer `questions` (see `questions_about`), from where an earlier run stopped."""
+def explain_recommendations(
+    workspace: Workspace, generator: GeneratorRecipe, questions: Questions, verification: Verification | None = None
+) -> Outcome:
+    """Stage 2: have `generator` answer `questions` (see `questions_about`), from where an earlier run stopped.
+
+    With `verification`, what claims anything that its prompt does not support is not sent.
+    """
     recommender = questions.recommender
     known = knowledge(workspace, recommender)
     with progress(f"explaining {recommender} with {generator.label}", len(questions)) as advance:
@@ -56,9 +72,21 @@ def explain_recommendations(workspace: Workspace, generator: GeneratorRecipe, qu
             price=price_for(generator),
             max_tokens=generator.settings.max_tokens,
             max_cost=generator.max_cost,
-            settings=answer_settings(generator, questions.settings, questions.seed, known),
+            settings=answer_settings(generator, questions.settings, questions.seed, known, verification),
+            verifier=None if verification is None else make_verifier(questions.dataset, verification),
             advance=advance,
         )
+
+
+def make_verifier(dataset: Dataset, rules: Verification) -> Verifier:
+    """What reads texts about items of `dataset`."""
+    columns = [column for column in dataset.domain.user_attributes if column in dataset.users.columns]
+    values = {column: dataset.users[column].drop_nulls().cast(pl.String).unique().to_list() for column in columns}
+    people = {column: known for column, known in values.items() if len(known) <= _MOST_VALUES}
+    for column in rules.may_tell:
+        if column not in dataset.domain.user_attributes:
+            raise closest("user attribute", column, dataset.domain.user_attributes)
+    return Verifier(ClaimReader(dataset.item_records, dataset.domain, people), rules)
 
 
 def within_limit(generator: GeneratorRecipe) -> GenerationSettings:
@@ -68,7 +96,11 @@ def within_limit(generator: GeneratorRecipe) -> GenerationSettings:
 
 
 def answer_settings(
-    generator: GeneratorRecipe, prompt: PromptSettings, seed: int, known: Mapping[str, Any]
+    generator: GeneratorRecipe,
+    prompt: PromptSettings,
+    seed: int,
+    known: Mapping[str, Any],
+    verification: Verification | None = None,
 ) -> dict[str, Any]:
     """All that decides what an answer says; how fast it is asked for does not. `known`: see `knowledge`."""
     pace = {"batch_size", "concurrency", "timeout", "retries", "retry_lost"}
@@ -80,6 +112,7 @@ def answer_settings(
         **what_was_known(known),
         "template_digest": hashlib.blake2b(sections.encode(), digest_size=8).hexdigest(),
         **prompt.model_dump(mode="json"),
+        "verified": None if verification is None else verification.model_dump(mode="json"),
         "sampling_seed": generator.settings.seed,
         **generator.settings.model_dump(mode="json", exclude=pace | {"seed"}),
     }

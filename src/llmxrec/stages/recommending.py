@@ -133,7 +133,11 @@ def is_trained(
 
 
 def write_recommendations(workspace: Workspace, name: str, recommendations: pl.DataFrame) -> None:
-    """Put a recommender's table (user_id, item_id, rank, score) where the next stage reads it."""
+    """Put a recommender's table (user_id, item_id, rank, score) where the next stage reads it.
+
+    What others rested on is no longer known.
+    """
+    workspace.evidence(name).unlink(missing_ok=True)
     with atomic(workspace.recommendations(name)) as file:
         recommendations.write_parquet(file)
 

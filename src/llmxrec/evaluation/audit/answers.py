@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from llmxrec.evaluation.audit.findings import Finding, examples, grade, share, wilson
 from llmxrec.evaluation.audit.naming import Candidates, Catalogue, Naming, words_of
 from llmxrec.evaluation.material import Answers, Part, Question, Row
-from llmxrec.generators.replies import is_refusal
+from llmxrec.evidence.refusals import is_refusal
 from llmxrec.records import Domain, Explanation
 
 ELSEWHERE_TOLERATED, ELSEWHERE_CRITICAL = 0.02, 0.2

@@ -23,8 +23,8 @@ from llmxrec.errors import InputError, MissingExtra
 from llmxrec.evaluation.pairs import groups_of
 from llmxrec.evidence.mentions import Mention, find_titles
 from llmxrec.evidence.plan import labels_of
+from llmxrec.evidence.refusals import is_refusal
 from llmxrec.generators.cards import list_groups, listed
-from llmxrec.generators.replies import is_refusal
 from llmxrec.records import Case, Domain, Instruction, Item, Pair, Ruling, Winner
 
 Floats = npt.NDArray[np.float64]

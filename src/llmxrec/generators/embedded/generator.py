@@ -21,7 +21,7 @@ from llmxrec.generators.embedded.decoding import LONGEST, Writer
 from llmxrec.generators.embedded.realise import realise, sentences
 from llmxrec.generators.specs import GenerationSettings
 from llmxrec.prompts.targets import likeliest
-from llmxrec.records import Answer, Message, Prompt
+from llmxrec.records import Answer, Domain, Instruction, Message, Prompt
 from llmxrec.seeds import derive
 
 MODEL = Path(__file__).parent / "model"
@@ -115,7 +115,7 @@ class EmbeddedGenerator:
         return known_answers(self.writer.vocabulary)
 
     def _answers(self, batch: Sequence[Prompt]) -> Iterator[Answer]:
-        plans = [make_plan(prompt.instruction, prompt.domain) for prompt in batch]
+        plans = [_plan(prompt.instruction, prompt.domain) for prompt in batch]
         most = [min(prompt.max_words, self.settings.max_tokens) for prompt in batch]
         texts = self._written(batch, plans, most, 0)
         for attempt in range(1, _ATTEMPTS):
@@ -143,6 +143,10 @@ class EmbeddedGenerator:
             return [[] for _ in batch]  # it would write the same again
         texts = self.writer.write(plans, wanted, most, draws, temperature=temperature, top_p=top_p)
         return [finished(text, plan, words) for text, plan, words in zip(texts, plans, most, strict=True)]
+
+
+def _plan(instruction: Instruction, domain: Domain) -> Plan:
+    return make_plan(instruction, domain, causes=[cause.item_id for cause in instruction.causes])
 
 
 def _allowed(known: Answers, choices: Sequence[str] | None) -> Answers:

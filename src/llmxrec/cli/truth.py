@@ -1,0 +1,63 @@
+"""Commands about what is true of a recommendation: evidence."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import only, say, say_next, wrote
+from llmxrec.cli.data import WorkspacePath
+from llmxrec.workspace import Workspace
+
+
+@app.command()
+def evidence(
+    workspace: WorkspacePath,
+    recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Recommendations of each user, the best first.")] = 1,
+) -> None:
+    """Find which items of a history caused a recommendation: leave them out, and ask the recommender again."""
+    from llmxrec.stages.tracing import trace
+
+    place = Workspace(workspace)
+    recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
+    for line in trace(place, recommender, top=top).lines():
+        say(line)
+    wrote(place.evidence(recommender))
+    say_next("explain", workspace, "--recommender", recommender, "--template", "evidence")
+
+
+@app.command()
+def faithfulness(
+    workspace: WorkspacePath,
+    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Of POS@k and NEG@k.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of random items and intervals.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Take away what explanations cite, and see whether the recommendation falls: are they true of the recommender?"""
+    import json
+    from dataclasses import asdict
+
+    from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
+    from llmxrec.stages.faithful import measure_faithfulness
+    from llmxrec.stored import read_evidence
+
+    place = Workspace(workspace)
+    explained = [name for name in place.recommenders() if place.generators(name)]
+    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    found = measure_faithfulness(place, recommender, k=k, seed=seed)
+    stand_in = bool(read_evidence(place, recommender)["surrogate"].any())
+    file = write_faithfulness({recommender: found}, {recommender: stand_in}, place)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(one) for name, one in found.items()}, default=str))
+        return
+    for name, one in found.items():
+        for line in faithfulness_lines(recommender, name, one):
+            say(line)
+    if stand_in:
+        say("measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked")
+    wrote(file)
+    say_next("audit", workspace)

@@ -1,0 +1,73 @@
+"""What recommendations rest on, traced to items of the history and written for the stages that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from llmxrec.datasets.dataset import Dataset
+from llmxrec.evaluation.reading import known_histories
+from llmxrec.evidence.causes import ScoresHistories, measure, stand_in
+from llmxrec.progress import progress
+from llmxrec.recommenders import load_recommender
+from llmxrec.stages.recommending import parts
+from llmxrec.stored import knowledge, read_recommendations
+from llmxrec.workspace import Workspace, atomic
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What was found: of so many recommendations, how many a few items displace, and how many one alone.
+
+    `apart` counts those that the recommender places otherwise when it scores the history alone.
+    """
+
+    rows: int
+    displaced: int
+    by_one: int
+    apart: int
+    surrogate: bool
+
+    def lines(self) -> list[str]:
+        """For people."""
+        out = [
+            f"causes of {self.rows:,} recommendations: without 1 item {self.by_one:,} are displaced, without 5 at most "
+            f"{self.displaced:,}"
+        ]
+        if self.apart:
+            out.append(f"{self.apart:,} stand elsewhere where the history alone is scored, and are followed from there")
+        if self.surrogate:
+            out.append("measured on a stand-in (EASE, fitted to the interactions): the recommender cannot be asked")
+        return out
+
+
+def trace(workspace: Workspace, recommender: str, *, top: int = 1, asked: ScoresHistories | None = None) -> Traced:
+    """Find what the first `top` recommendations of each person rest on, and write it where the next stage reads it.
+
+    `asked` is the recommender itself where it is at hand; None: the one saved in the workspace, or a stand-in where
+    there is none. Raises InputError where there are no recommendations, or a stand-in cannot be fitted.
+    """
+    recommendations = read_recommendations(workspace, recommender).filter(pl.col("rank") <= top)
+    dataset = Dataset.load(workspace.dataset)
+    histories = known_histories(workspace, dataset, recommender)
+    _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
+    scorer = asked or scorer_of(workspace, recommender)
+    surrogate = scorer is None
+    with progress(f"tracing {recommender}", recommendations.height) as advance:
+        found = measure(
+            scorer or stand_in(histories), histories, known, recommendations, surrogate=surrogate, advance=advance
+        )
+    with atomic(workspace.evidence(recommender)) as file:
+        found.write_parquet(file)
+    sizes = found["displacing"].list.len().drop_nulls()
+    apart = found.filter(pl.col("place") != pl.col("rank")).height
+    return Traced(found.height, len(sizes), int((sizes == 1).sum()), apart, surrogate)
+
+
+def scorer_of(workspace: Workspace, recommender: str) -> ScoresHistories | None:
+    """The recommender saved in the workspace; None where it came from elsewhere and cannot be asked."""
+    folder = workspace.model(recommender)
+    if not folder.exists():
+        return None
+    return load_recommender(folder)
