@@ -2,10 +2,10 @@
 
     python benchmarks/faithfulness.py [--data FOLDER] [--release FOLDER] [--out FILE.json]
 
-Ours: ML-100k, everybody's first recommendation by EASE and BPR-MF, told by fixed sentences and by the shipped model, from
-the newest items alone (template `default`) and from evidence (template `evidence`). Theirs: the five generators' texts of
-BPR-MF's recommendations on ML-100k; nobody can ask that model any more, so titles are matched back to ML-100k, and EASE
-and a BPR-MF of ours, fitted to all of its ratings, score the histories that the prompts showed.
+Ours: ML-100k, everybody's first recommendation by EASE and BPR-MF, told by fixed sentences and by the shipped model,
+from the newest items alone (template `default`) and from evidence (template `evidence`). Theirs: the five generators'
+texts of BPR-MF's recommendations on ML-100k; nobody can ask that model any more, so titles are matched back to ML-100k,
+and EASE and a BPR-MF of ours, fitted to all of its ratings, score the histories that the prompts showed.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def theirs(release: Path, dataset: Dataset, name: str) -> Iterator[tuple[str, Fa
         ranks = {"user_id": pl.String, "item_id": pl.String, "rank": pl.Int32}
         evidence = measure(scorer, histories, histories, pl.DataFrame(recommended, schema=ranks, orient="row"))
         first = (evidence["place"] <= 10).mean()
-        print(f"{answers.generator}: {evidence.height} rows; {name} has {first:.1%} of the candidates in its own top 10")
+        print(
+            f"{answers.generator}: {evidence.height} rows; {name} has {first:.1%} of the candidates in its own top 10"
+        )
         citations = pl.DataFrame(cited, schema=CITATIONS, orient="row")
         yield answers.generator, faithfulness(scorer, histories, histories, evidence, citations)
 

@@ -168,7 +168,7 @@ def test_no_unsupported_title_is_ever_sent(drawn: list[tuple[str, bool]]) -> Non
     """Whatever the generator says: Interstellar is in no catalogue, and bob was not shown Bambi."""
     import tempfile
 
-    text = " ".join(f'"{word}"' if quoted else word for word, quoted in drawn)
+    text = " ".join(["you see,", *(f'"{word}"' if quoted else word for word, quoted in drawn)])
     with tempfile.TemporaryDirectory() as folder:
         _, table = run(lambda prompt: text, Path(folder, "scripted.jsonl"), again=0)
     for sent, title in zip(table["text"], ("The Usual Suspects", "Fargo", "Heat"), strict=True):

@@ -18,12 +18,12 @@ from llmxrec.evaluation.audit.answers import Elsewhere, other_prompts, read_text
 from llmxrec.evaluation.audit.constants import claim_findings
 from llmxrec.evaluation.audit.findings import Finding
 from llmxrec.evaluation.audit.material import Claim, Material
-from llmxrec.evaluation.audit.naming import Catalogue
 from llmxrec.evaluation.audit.tuning import read_tuned
 from llmxrec.evaluation.audit.verdicts import verdict_findings
 from llmxrec.evaluation.material import Answers, Part
 from llmxrec.evaluation.pairs import read_pairs
 from llmxrec.evaluation.verdicts import VERDICTS
+from llmxrec.evidence.naming import Catalogue
 
 
 def only(part: Part, generator: str) -> Part:

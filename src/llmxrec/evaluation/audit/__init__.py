@@ -19,11 +19,11 @@ from llmxrec.evaluation.audit.constants import claim_findings
 from llmxrec.evaluation.audit.duplicates import duplicates
 from llmxrec.evaluation.audit.findings import SEVERITIES, Finding
 from llmxrec.evaluation.audit.material import Material
-from llmxrec.evaluation.audit.naming import Catalogue
 from llmxrec.evaluation.audit.recommendations import asked_otherwise, collapse, seen, stray
 from llmxrec.evaluation.audit.tuning import tuning_findings
 from llmxrec.evaluation.audit.verdicts import label_findings, verdict_findings, with_generators
 from llmxrec.evaluation.material import Part
+from llmxrec.evidence.naming import Catalogue
 from llmxrec.progress import Advance, quiet
 
 __all__ = ["Finding", "Material", "audit"]

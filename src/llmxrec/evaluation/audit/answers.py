@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from llmxrec.evaluation.audit.findings import Finding, examples, grade, share, wilson
-from llmxrec.evaluation.audit.naming import Candidates, Catalogue, Naming, words_of
 from llmxrec.evaluation.material import Answers, Part, Question, Row
+from llmxrec.evidence.naming import Candidates, Catalogue, Naming
+from llmxrec.evidence.nouns import NOUNS, nouns
+from llmxrec.evidence.profile import facts_told
 from llmxrec.evidence.refusals import is_refusal
-from llmxrec.records import Domain, Explanation
+from llmxrec.evidence.spelling import words_of
+from llmxrec.records import Explanation
 
 ELSEWHERE_TOLERATED, ELSEWHERE_CRITICAL = 0.02, 0.2
 """Of texts that name another prompt's candidate and never their own. A model that names a film nobody showed it, and
@@ -26,13 +29,6 @@ INVENTED_TOLERATED, INVENTED_CRITICAL = 0.02, 0.5
 """Of texts that name a title that was not shown. Models tell a film by another now and then."""
 TOLD_BACK_TOLERATED = 0.01
 """Of texts that tell customers their age, gender or occupation."""
-
-_NOUNS = {
-    "movies": "film films movie movies cinema",
-    "news": "news article articles headline headlines",
-    "games": "game games gameplay gaming gamer gamers",
-}
-"""What items are called in the words of models, beside what a domain calls them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +137,8 @@ def _moved(texts: Sequence[Text], found: Sequence[tuple[Text, str]]) -> str:
 
 def other_domain(part: Part, answers: Answers, texts: Sequence[Text]) -> Finding | None:
     """Answers that speak of another kind of items, and never of their own."""
-    own = _nouns(part.domain)
-    foreign = {name: words for name in _NOUNS if not (words := frozenset(_NOUNS[name].split())) & own}
+    own = nouns(part.domain)
+    foreign = {name: words for name, words in NOUNS.items() if not words & own}
     found: list[tuple[Text, str]] = []
     for text in texts:
         said = set(words_of(text.naming.masked))
@@ -273,15 +269,7 @@ def history_named(part: Part, answers: Answers, texts: Sequence[Text]) -> Findin
 def told_back(part: Part, answers: Answers, texts: Sequence[Text]) -> Finding | None:
     """Answers that tell customers what is known of them: age, gender, occupation."""
     asked = [text for text in texts if text.question.instruction.user.attributes]
-    found: list[tuple[Text, list[str]]] = []
-    for text in asked:
-        told = [
-            name
-            for name, value in text.question.instruction.user.attributes.items()
-            if (pattern := _told(name, value)) and re.search(pattern, text.naming.masked, re.IGNORECASE | re.VERBOSE)
-        ]
-        if told:
-            found.append((text, told))
+    found = [(text, told) for text in asked if (told := _told(text))]
     if not found:
         return None
     counts = Counter(name for _, told in found for name in told)
@@ -298,52 +286,15 @@ def told_back(part: Part, answers: Answers, texts: Sequence[Text]) -> Finding | 
     )
 
 
-_GENDERS = {
-    "male": "male|man|guy|gentleman",
-    "m": "male|man|guy|gentleman",
-    "female": "female|woman|lady",
-    "f": "female|woman|lady",
-}
 _GREETING = re.compile(r"(?:,\s*\n.{1,60}|\b(?:regards|sincerely|yours|cheers|best),?)\Z", re.IGNORECASE)
-_NO_VALUES = frozenset({"other", "none", "unknown", "nan", ""})
 
 
-def _told(name: str, value: str) -> str | None:
-    """What a text says where it tells the customer that their `name` is `value`; None where that cannot be known.
-
-    A number, alone, may be part of anything, and an artist may be in the film: the words around it have to be about the
-    customer.
-    """
-    plain = value.strip().casefold()
-    if plain in _NO_VALUES:
-        return None
-    exact = re.escape(plain)
-    if name.casefold() == "age":
-        ways = rf"{exact}[- ]years?[- ]olds? | (?:age|aged|age \s of|at) \s {exact} | {exact} \s years \s of \s age"
-        return rf"\b(?:{ways})\b" if plain.isdigit() else None
-    words = r"(?:[\w-]+\s){0,3}"
-    if name.casefold() in ("gender", "sex"):
-        exact = f"(?:{_GENDERS.get(plain, exact)})"
-        ways = (
-            rf"(?:as|being|you \s are|you're) \s an? \s {words} {exact} \b (?! \s (?:lead|character|hero))"
-            rf"| year[- ]old \s {exact} | {exact} \s (?:customer|viewer|user|player|reader)s?"
-        )
-        return rf"\b(?:{ways})\b"
-    job = "(?:background|career|experience|job|occupation|profession|role|work)"
-    ways = (
-        rf"(?:(?:as|being|you \s are|you're) \s an?|your|fellow) \s {words} {exact}"
-        rf"| your \s (?:\w+\s)? {job} \s (?:\w+\s)? (?:as|in|is|of) \s (?:an?\s)? {exact}"
-        rf"| year[- ]old \s {exact} | {exact} \s (?:like \s you|yourself)"
-    )
-    return rf"\b(?:{ways})\b"
-
-
-def _nouns(domain: Domain) -> frozenset[str]:
-    words = {domain.field, domain.item, domain.items}
-    for nouns in _NOUNS.values():
-        if words & set(nouns.split()):
-            words |= set(nouns.split())
-    return frozenset(word.casefold() for word in words)
+def _told(text: Text) -> list[str]:
+    """What the text tells of the customer that is so."""
+    known = text.question.instruction.user.attributes
+    facts = facts_told(text.naming.masked, known)
+    told = {fact.column for fact in facts if fact.value == known[fact.column]}
+    return [name for name in known if name in told]
 
 
 def _is_cut(row: Explanation) -> bool:

@@ -8,8 +8,8 @@ from hashlib import blake2b
 
 from llmxrec.evaluation.audit.answers import Text
 from llmxrec.evaluation.audit.findings import Finding, examples, grade, share
-from llmxrec.evaluation.audit.naming import words_of
 from llmxrec.evaluation.material import Answers, Part
+from llmxrec.evidence.spelling import words_of
 
 DUPLICATES_TOLERATED, DUPLICATES_CRITICAL = 0.05, 0.5
 """Of texts that somebody else was given as well. Short texts about one candidate may agree by chance."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from llmxrec.evaluation.audit.findings import Finding, examples, grade, share
-from llmxrec.evaluation.audit.naming import title_key
 from llmxrec.evaluation.material import Answers, Part, Question
+from llmxrec.evidence.spelling import title_key
 from llmxrec.records import Item
 
 SEEN_TOLERATED, SEEN_CRITICAL = 0.02, 0.2

@@ -13,8 +13,8 @@ from llmxrec.datasets.literals import unescape
 from llmxrec.errors import InputError
 from llmxrec.evaluation.audit.findings import Finding, examples, grade, share
 from llmxrec.evaluation.audit.material import Tuned
-from llmxrec.evaluation.audit.naming import Words, title_key, words_of
 from llmxrec.evaluation.material import Part, Row
+from llmxrec.evidence.spelling import Words, title_key, words_of
 from llmxrec.records import Pair
 
 PROMPT_TOLERATED, PROMPT_CRITICAL = 0.01, 0.1

@@ -9,9 +9,9 @@ from dataclasses import replace
 import polars as pl
 
 from llmxrec.evaluation.audit.findings import Finding, Severity, examples, grade, share, wilson
-from llmxrec.evaluation.audit.naming import words_of
 from llmxrec.evaluation.material import Part
 from llmxrec.evaluation.ranking import outcomes, positions, trivial_rules
+from llmxrec.evidence.spelling import words_of
 from llmxrec.records import Pair
 
 PLACE_TOLERATED, PLACE_CRITICAL = 0.05, 0.15

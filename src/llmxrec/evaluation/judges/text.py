@@ -334,7 +334,7 @@ class _About:
 
     limit: int
     candidate: Item | None
-    items: list[tuple[Item, frozenset[str]]]
+    items: list[Item]
     shared: list[str]
     new: list[str]
     other: list[str]
@@ -353,7 +353,7 @@ class _About:
         return cls(
             limit,
             candidate,
-            [(item, _stems(title)) for title, item in items.items()],
+            [*items.values()],
             sorted(its & seen),
             sorted(its - seen),
             sorted(seen - its),
@@ -365,10 +365,7 @@ class _About:
         words = _WORD.findall(lower)
         mentions: list[Mention] = []
         if self.candidate is not None:
-            # Looking for each of 50 titles in each text takes long; one without a word in common is not there.
-            there = {word[:5] for word in words}
-            some = [item for item, stems in self.items if not stems or stems & there]
-            mentions = find_titles(text, some)
+            mentions = find_titles(text, self.items)
         view = _View(
             text,
             lower,
@@ -396,11 +393,3 @@ def _labels(item: Item, domain: Domain | None) -> set[str]:
     if domain is None:
         return {value.casefold() for values in item.attributes.values() for value in values}
     return {label.casefold() for label in labels_of(item, domain)}
-
-
-@lru_cache(1 << 16)
-def _stems(title: str) -> frozenset[str]:
-    """The beginnings of its words of four letters or more, or of the longest."""
-    words = _WORD.findall(title.casefold())
-    longest = max(map(len, words), default=0)
-    return frozenset(word[:5] for word in words if len(word) >= min(4, longest))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.worlds import BAMBI, FARGO, HEAT, SUSPECTS
 
-from llmxrec.evaluation.audit.naming import Candidates, Catalogue, Naming, says, title_key, words_of
+from llmxrec.evidence.naming import Candidates, Catalogue, Naming, says
+from llmxrec.evidence.spelling import title_key, words_of
 from llmxrec.records import Instruction, Item, User
 
 STORY = Item("story", "Storm surge floods old town as locals rush to save paintings", {"category": ("weather",)})
