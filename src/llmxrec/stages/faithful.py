@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -39,30 +39,35 @@ def measure_faithfulness(
     _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
     scorer = scorer_of(workspace, recommender) or stand_in(histories)
     reader = ClaimReader(part.items, part.domain)
+    called: dict[str, list[str]] = {}
+    for item in part.items:
+        called.setdefault(item.title, []).append(item.item_id)
     found = {}
     for answers in answered:
         with progress(f"reading {answers.generator}", len(answers.rows)) as advance:
-            cited = citations(answers, part.questions[recommender], reader, advance)
+            cited = citations(answers, part.questions[recommender], reader, called, advance)
         found[answers.generator] = faithfulness(scorer, histories, known, evidence, cited, k=k, seed=seed)
     return found
 
 
 def citations(
-    answers: Answers, questions: Mapping[Row, Question], reader: ClaimReader, advance: Advance
+    answers: Answers,
+    questions: Mapping[Row, Question],
+    reader: ClaimReader,
+    called: Mapping[str, Sequence[str]],
+    advance: Advance,
 ) -> pl.DataFrame:
-    """Which items of the history each text cites: the columns of CITATIONS. Texts that are not ok are left out."""
-    return pl.DataFrame(_citations(answers, questions, reader, advance), schema=CITATIONS, orient="row")
+    """Which items of the history each text cites: the columns of CITATIONS. Texts that are not ok are left out.
 
-
-def _citations(
-    answers: Answers, questions: Mapping[Row, Question], reader: ClaimReader, advance: Advance
-) -> list[tuple[str, str, list[str]]]:
-    out = []
+    `called` has the ids of all items by title, for prompts made elsewhere, which tell no ids.
+    """
+    rows = []
     for row in answers.rows:
         question = questions.get((row.user_id, row.item_id))
         if question is not None and row.status == "ok" and row.text.strip():
             claims = [claim for claim in reader.read(row.text, question.instruction) if claim.kind == "title"]
-            cited = [item for claim in claims if claim.about == "history" for item in claim.items]
-            out.append((row.user_id, row.item_id, list(dict.fromkeys(cited))))
+            named = [claim for claim in claims if claim.about == "history"]
+            cited = [list(filter(None, claim.items)) or called.get(claim.value, ()) for claim in named]
+            rows.append((row.user_id, row.item_id, list(dict.fromkeys(item for ids in cited for item in ids))))
         advance(1)
-    return out
+    return pl.DataFrame(rows, schema=CITATIONS, orient="row")

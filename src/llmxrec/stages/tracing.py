@@ -32,8 +32,8 @@ class Traced:
     def lines(self) -> list[str]:
         """For people."""
         out = [
-            f"causes of {self.rows:,} recommendations: without 1 item {self.by_one:,} are displaced, without 5 at most "
-            f"{self.displaced:,}"
+            f"{self.by_one:,} of {self.rows:,} recommendations fall without one item of the history, "
+            f"{self.displaced:,} without five at most"
         ]
         if self.apart:
             out.append(f"{self.apart:,} stand elsewhere where the history alone is scored, and are followed from there")
