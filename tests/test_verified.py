@@ -17,6 +17,7 @@ from tests.worlds import small_dataset
 from llmxrec.evidence.claims import ClaimReader
 from llmxrec.evidence.verification import Verification, Verifier
 from llmxrec.explain import Outcome, explain, read_explanations
+from llmxrec.generators.embedded.weights import known_words
 from llmxrec.generators.prices import Price
 from llmxrec.ledger import read_ledger
 from llmxrec.records import Answer, Prompt
@@ -28,7 +29,7 @@ DATASET = small_dataset()
 def verifier(**rules: Any) -> Verifier:
     people = {"occupation": {"engineer", "writer"}, "gender": {"female", "male"}}
     reader = ClaimReader(DATASET.item_records, DATASET.domain, people)
-    return Verifier(reader, check(Verification, rules, "rules"))
+    return Verifier(reader, check(Verification, rules, "rules"), known_words())
 
 
 def run(script: Callable[[Prompt], Answer | str], file: Path, **rules: Any) -> tuple[Outcome, pl.DataFrame]:
@@ -168,7 +169,7 @@ def test_no_unsupported_title_is_ever_sent(drawn: list[tuple[str, bool]]) -> Non
     """Whatever the generator says: Interstellar is in no catalogue, and bob was not shown Bambi."""
     import tempfile
 
-    text = " ".join(["you see,", *(f'"{word}"' if quoted else word for word, quoted in drawn)])
+    text = " ".join(f'"{word}"' if quoted else word for word, quoted in drawn)
     with tempfile.TemporaryDirectory() as folder:
         _, table = run(lambda prompt: text, Path(folder, "scripted.jsonl"), again=0)
     for sent, title in zip(table["text"], ("The Usual Suspects", "Fargo", "Heat"), strict=True):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarks.claims import claims_of, compare, labelled, read_world
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.worlds import MOVIES, hostile, instructions
+from training.annotations.questions import catalogue
 
 from llmxrec.datasets.domains import load_domain
 from llmxrec.evidence.claims import Claim, ClaimReader
+from llmxrec.evidence.spelling import title_key, words_of
 from llmxrec.records import Domain, Instruction, Item, User
 from llmxrec.replay import read_release
 
@@ -103,7 +110,8 @@ def test_titles_that_were_not_shown() -> None:
     assert titles('Think of "Pulp Fiction" and "Heat".') == ["(Pulp Fiction)", "Heat"]
     assert titles("Think of Disney's film of The Little Mermaid.") == ["(The Little Mermaid)"]
     assert titles("It is grim.\nFans of it say: show me the money") == []
-    assert titles('"Toy Story" came before') == ["(Toy Story)"] or titles('"Toy Story" came before') == []
+    assert titles('"Toy Story" came before "Toy Story 3".') == ["(Toy Story 3)"], "the first may be short for what was"
+    assert titles('"The Crying Heat", "Heat 2" and "Aliens"') == ["(The Crying Heat)", "(Heat 2)", "(Aliens)"]
 
 
 def test_a_title_twice_in_the_history_is_both() -> None:
@@ -351,6 +359,55 @@ def test_hostile_texts_take_no_longer_than_others(text: str) -> None:
     READER.read(text, ASKED)
     READER.suspects(text, ASKED)
     assert time.process_time() - start < 10
+
+
+@dataclass(frozen=True)
+class Written:
+    """One of the project's annotated explanations, with all that it was written from."""
+
+    asked: Instruction
+    text: str
+
+
+@cache
+def written(name: str) -> tuple[ClaimReader, list[Written]]:
+    def item(stored: dict[str, Any]) -> Item:
+        return Item(stored["item_id"], stored["title"], {key: tuple(one) for key, one in stored["attributes"].items()})
+
+    domain, out = load_domain(name), []
+    file = resources.files("llmxrec.tuning").joinpath("annotations", f"{name}.jsonl")
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        history = tuple(item(one) for one in row["history"])
+        out.append(Written(Instruction("explain", User("u"), history, item(row["candidate"])), row["answer"]))
+    people = {"age": (), "gender": ("male", "female"), "occupation": ("artist", "writer", "student")}
+    return ClaimReader(list(catalogue(domain)), domain, people), out
+
+
+@pytest.mark.parametrize("name", ["movies", "news", "games"])
+def test_what_is_written_true_is_supported(name: str) -> None:
+    reader, rows = written(name)
+    for row in rows:
+        claims = reader.read(row.text, row.asked)
+        assert all(claim.about in ("candidate", "history") for claim in claims), row.text
+        assert any(claim.kind == "title" and claim.about == "candidate" for claim in claims), row.text
+        assert reader.suspects(row.text, row.asked) == (), row.text
+
+
+@pytest.mark.parametrize("name", ["movies", "news", "games"])
+def test_what_is_true_of_somebody_else_is_not(name: str) -> None:
+    """Each text is told to another person: every title in it that they were not shown is found, quoted or not."""
+    reader, rows = written(name)
+    for place, row in enumerate(rows):
+        asked = rows[place - 7].asked
+        shown = {title_key(item.title) for item in (asked.candidate, *asked.history)}
+        others = {title for title in re.findall('"([^"]+)"', row.text) if title_key(title) not in shown}
+        found = {claim.value for claim in reader.read(row.text, asked) if claim.kind == "title" and not claim.about}
+        assert others <= found, (row.text, others - found)
+        suspects = " | ".join(reader.suspects(row.text.replace('"', ""), asked))
+        missed = {title for title in others if not {*words_of(title)} & {*words_of(suspects)}}
+        # Numbers have no capitals, and where a sentence begins with it, "It" has one anyway.
+        assert not any(sign.isalpha() for title in missed - {"It"} for sign in title), (row.text, missed)
 
 
 def test_the_texts_labelled_by_reading(real_release: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from llmxrec.evidence.capitals import BEGINNING, ORDINARY, Name, has_article, joined, names_in, parts, unsupported
 from llmxrec.evidence.mentions import closest, is_series, is_subject
-from llmxrec.evidence.names import BEGINNING, ORDINARY, Name, has_article, joined, names_in, parts, unsupported
 from llmxrec.evidence.naming import Catalogue, retold
 from llmxrec.evidence.nouns import nouns
 from llmxrec.evidence.profile import facts_told
@@ -19,7 +19,6 @@ from llmxrec.records import Domain, Instruction, Item, User
 About = Literal["candidate", "history", "user"]
 Having = Mapping[tuple[str, str], tuple[str, ...]]
 """A column and a value of it -> ids of the items that have it."""
-
 
 _LONG = 7
 """Letters of a single word that is taken for a title with some amiss."""
@@ -56,7 +55,7 @@ class ClaimReader:
         self._people = {column: frozenset(values) for column, values in (people or {}).items()}
         self._domain = domain
         self._labels = nouns(domain) | self._values.labels
-        self._known = self._labels | self._values.words
+        self._words = BEGINNING | ORDINARY | self._labels | self._values.words
 
     def read(self, text: str, instruction: Instruction, about: User | None = None) -> tuple[Claim, ...]:
         """The claims of `text`, which answers `instruction`, in its order; a claim made twice is there twice.
@@ -66,30 +65,36 @@ class ClaimReader:
         reading = Reading(text)
         titles, taken = self._titles(reading, instruction)
         claims = [*titles, *self._attributes(reading, instruction, taken)]
-        claims += self._profile(text, {**instruction.user.attributes, **(about.attributes if about else {})}, titles)
+        known = {**instruction.user.attributes, **(about.attributes if about else {})}
+        claims += self._profile(reading, known, _places(reading, ((one.start, one.end) for one in titles)))
         return tuple(sorted(claims, key=lambda claim: (claim.start, claim.end)))
 
-    def suspects(self, text: str, instruction: Instruction) -> tuple[str, ...]:
+    def suspects(self, text: str, instruction: Instruction, ordinary: Collection[str] | None = None) -> tuple[str, ...]:
         """Names in `text` that nothing shown supports, each once: what may be a title that nobody has shown.
 
         A name is a word with a capital within a sentence, or several in a row anywhere. Those are supported that are a
         part of a title shown (and no other title of the catalogue), an attribute, what is known of the person, or
-        ordinary. At the beginning of a sentence a single word counts where it is a title of the catalogue.
+        ordinary. At the beginning of a sentence a single word counts where it is a title of the catalogue, or is none
+        of the words that are `ordinary` there (None: any may be).
         """
         reading = Reading(text)
         shown = (instruction.candidate, *instruction.history)
         titles, _ = self._titles(reading, instruction)
         taken = _places(reading, ((one.start, one.end) for one in titles if one.about))
-        profile = {word for value in instruction.user.attributes.values() for word in words_of(value)}
-        known = _places(reading, ((told.start, told.end) for told in self._values.find(reading, taken)))
-        known.update(place for place, word in enumerate(reading.bare) if word in self._labels or word in profile)
+        told = [value for item in shown for values in item.attributes.values() for value in values]
+        words = {word for value in (*told, *instruction.user.attributes.values()) for word in words_of(value)}
+        known = _places(reading, ((one.start, one.end) for one in self._values.find(reading, taken)))
+        known.update(place for place, word in enumerate(reading.bare) if word in self._labels or word in words)
         supporting = joined(item.title for item in shown)
         found: dict[str, None] = {}
         for name in names_in(reading, taken):
-            others = [self._other(reading, part, shown) for part in (name, *parts(reading, name))]
             # "Heat and Fargo" are two names, "Sense and Sensibility" is one.
-            for part in [name] if others[0] or not any(others) else parts(reading, name):
+            several = any(self._other(reading, part, shown) for part in parts(reading, name))
+            whole = self._catalogue.other_title(_said(reading, name), shown)
+            for part in parts(reading, name) if several and not whole else (name,):
                 left = self._other(reading, part, shown) or unsupported(reading, part, supporting, known)
+                if left is None and ordinary is not None:
+                    left = _strange(reading, part, supporting, known, ordinary)
                 if left is not None:
                     found[_said(reading, left)] = None
         return tuple(found)
@@ -105,8 +110,12 @@ class ClaimReader:
 
     def _may_name(self, reading: Reading, name: Name) -> bool:
         """Whether a name that a title has may stand for it: no "It" at the beginning of a sentence."""
-        alone = name.last - name.first == 1
-        return not (alone and name.begins and reading.words[name.first] in BEGINNING | self._labels)
+        word = reading.words[name.first]
+        return (
+            name.last - name.first > 1
+            or not name.begins
+            or not (word in BEGINNING or word in self._labels or word.isdigit())
+        )
 
     def _titles(self, reading: Reading, instruction: Instruction) -> tuple[list[Claim], set[int]]:
         """Titles that are named, and the places of the words that name them."""
@@ -146,7 +155,7 @@ class ClaimReader:
     def _is_name(self, reading: Reading, name: Name) -> bool:
         """Whether a single word stands for a title that it spells, as far as can be told without quotation marks."""
         word = reading.words[name.first]
-        if name.last - name.first > 1 or len(word) < 3 or word in self._known or word in ORDINARY | BEGINNING:
+        if name.last - name.first > 1 or len(word) < 3 or word in self._words:
             return False
         return (not name.begins or is_subject(reading, name.first)) and not is_series(reading, name.last)
 
@@ -162,12 +171,24 @@ class ClaimReader:
             else:
                 yield claim
 
-    def _profile(self, text: str, known: Mapping[str, str], titles: Sequence[Claim]) -> Iterator[Claim]:
-        """What the text says of the person. What it shows of them can be told even if nobody else has it."""
-        for fact in facts_told(text, known, self._people):
-            if not any(claim.start < fact.end and fact.start < claim.end for claim in titles):
+    def _profile(self, reading: Reading, known: Mapping[str, str], taken: Collection[int]) -> Iterator[Claim]:
+        """What the text says of the person, whose attributes are `known`, outside of titles."""
+        for fact in facts_told(reading.text, known, self._people):
+            if _places(reading, [(fact.start, fact.end)]).isdisjoint(taken):
                 true = known.get(fact.column, "").strip().casefold() == fact.value.strip().casefold()
                 yield Claim("profile", fact.column, fact.value, fact.start, fact.end, "user" if true else None)
+
+
+def _strange(
+    reading: Reading, name: Name, titles: str, known: Collection[int], ordinary: Collection[str]
+) -> Name | None:
+    """A single word at the beginning of a sentence that nothing shown has, and that is not `ordinary` either."""
+    place = name.first
+    words = {reading.words[place], reading.bare[place]}
+    if not name.begins or name.last - place > 1 or place in known or reading.words[place].isdigit():
+        return None
+    fine = words & BEGINNING or any(word in ordinary or f" {word} " in titles for word in words)
+    return None if fine else name
 
 
 def _places(reading: Reading, spans: Iterable[tuple[int, int]]) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -59,11 +60,16 @@ def find_titles(text: str, items: Sequence[Item]) -> list[Mention]:
     signs amiss. Without quotation marks it has to have capitals, and a single word must be no part of a longer name;
     "the Star Wars films" name a series. Of items with one title, the first is meant.
     """
-    return titles_in(Reading(text), items)
+    found = titles_in(Reading(text), items)
+    return [one for one in found if one.item is not None or _begins_like_a_title(text[one.start + 1])]
+
+
+def _begins_like_a_title(sign: str) -> bool:
+    return sign.isupper() or sign.isdigit()
 
 
 def titles_in(reading: Reading, items: Sequence[Item]) -> list[Mention]:
-    """`find_titles` of what is read already."""
+    """`find_titles` of what is read already, with quotations in small letters too."""
     quotes = list(_QUOTED.finditer(reading.text))
     covered = Covered(reading.text)
     found: list[Mention] = []
@@ -71,22 +77,39 @@ def titles_in(reading: Reading, items: Sequence[Item]) -> list[Mention]:
     known = _by_spelling(items) if quotes else {}
     alike: dict[str, Item | None] = {}
     for quote in quotes:
-        words = quote[1] or quote[2]
+        words = (quote[1] or quote[2]).strip(" ,.;:")
         if words not in alike:
             key = title_key(words)
-            alike[words] = known.get(key) or closest(words, items)
-            if alike[words] is None and len(telling(key)) >= _QUOTED_OF:
-                alike[words] = next((item for item in items if within(key, title_key(item.title))), None)
+            alike[words] = known.get(key) or closest(words, items) or _beginning(key, items)
         item = alike[words]
         if item is not None and covered.take(quote.start(), quote.end()):
             found.append(Mention(quote.start(), quote.end(), item))
-        elif quote[1] and (words[0].isupper() or words[0].isdigit()):
+        elif quote[1]:
             left.append(Mention(quote.start(), quote.end(), None))
     for start, end, item in (*_unquoted(reading, items), *_by_initials(reading, items)):
-        if covered.take(start, end):
+        if _is_alone(reading.text, start, end, left) and covered.take(start, end):
             found.append(Mention(start, end, item))
     found += [mention for mention in left if covered.take(mention.start, mention.end)]
     return sorted(found, key=lambda mention: mention.start)
+
+
+def _beginning(words: Words, items: Iterable[Item]) -> Item | None:
+    """The item of whose long title so much is quoted that it is plain."""
+    if len(telling(words)) < _QUOTED_OF:
+        return None
+    return next((item for item in items if within(words, title_key(item.title))), None)
+
+
+def _is_alone(text: str, start: int, end: int, quotes: Sequence[Mention]) -> bool:
+    """Whether a title is no part of a longer one in quotation marks, which may hold a list, though."""
+    place = bisect_right(quotes, start, key=lambda quote: quote.start) - 1
+    if place < 0 or quotes[place].end <= end:
+        return True
+    quote = quotes[place]
+    before, behind = text[quote.start + 1 : start].strip(), text[end : quote.end - 1].strip()
+    return (not before or before.endswith((",", ";", "and", "&"))) and (
+        not behind or behind.startswith((",", ".", "!", "?", ";", "and ", "&"))
+    )
 
 
 class Covered:

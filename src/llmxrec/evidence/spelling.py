@@ -192,8 +192,8 @@ class Reading:
             place
             for place in self.places.get(words[0], ())
             if self.words[place : place + length - 1] == words[:-1]
-            and words[-1]
-            in (*self.words[place + length - 1 : place + length], *self.bare[place + length - 1 : place + length])
+            and place + length <= len(self.words)
+            and words[-1] in (self.words[place + length - 1], self.bare[place + length - 1])
         ]
 
     def is_small(self, place: int) -> bool:
@@ -218,7 +218,7 @@ class Reading:
         if place == 0 or self.sentence[place] != self.sentence[place - 1]:
             return True
         start = self.starts[place]
-        return self.text[max(0, start - _BEFORE) : start].rstrip(" \n\t\"'“‘(*-[")[-1:] in (".", "!", "?", ":")
+        return self.text[max(0, start - _BEFORE) : start].rstrip(" \"'“‘(*-[")[-1:] == ":"
 
     def adjoins(self, place: int) -> bool:
         """Whether nothing but a space parts a word from the one before."""
@@ -232,6 +232,6 @@ class Reading:
         return bool(before and behind) and before in "\"“«'‘*" and behind in "\"”“»'’*"
 
     def is_name(self, place: int, length: int) -> bool:
-        """Whether two of so many words or more tell something, and all of these have capitals."""
+        """Whether two of so many words or more tell something, and none of these is in small letters."""
         some = [at for at in range(place, place + length) if self.words[at] not in EMPTY_WORDS]
-        return len(some) >= 2 and all(self.has_capital(at) or self.is_number(at) for at in some)
+        return len(some) >= 2 and not any(self.text[self.starts[at] : self.ends[at]].islower() for at in some)

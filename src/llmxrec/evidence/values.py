@@ -51,20 +51,17 @@ _HEAD = 4
 """Signs of a word that are looked at before it is joined with the next."""
 _UNCOUNTED = frozenset("action casual crime horror music news sports war".split())
 """Values whose plural says something else."""
+_WORKS = "classic|comed|drama|element|epic|film|game|genre|movie|romance|setting|stor|tag|theme|thriller"
 _OTHERWISE: dict[str, list[tuple[str, str]]] = {
     "action": [(r"\b(?:tak(?:e|es|en|ing)|took|legal|into|military|call to|course of|plan of)\s\Z", "")],
     "casual": [("", r"\s(?:conversations?|wear|clothes)\b")],
     "crime": [(r"\b(?:an?|the|his|her|their|commits?|committed|solv(?:e|es|ing)(?: the| a)?)\s\Z", r"(?!\s\w)")],
     "education": [(r"\b(?:his|her|their|your)\s\Z", "")],
+    "history": [(r"\b(?:a|the|your|their|his|her|our|last|past|recent|watch|play|\w+ing)\s\Z", rf"(?!\s(?:{_WORKS}))")],
     "musical": [("", r"\s(?:scores?|talents?|careers?|artists?|tastes?)\b")],
     "racing": [(r"\b(?:hearts?|pulse|adrenaline)\s\Z", ""), ("", r"\s(?:hearts?|pulse|against)\b")],
     "strategy": [("", r"\s(?:to|for)\b")],
-    "war": [
-        (
-            r"\b(?:cold|civil|world|the|a|gulf|vietnam|tug of)\s\Z",
-            r"(?!\s(?:films?|movies?|games?|genres?|dramas?|elements?|stor(?:y|ies)|classics?|epics?|themes?|settings?|comed(?:y|ies)|thrillers?|romances?|tags?))",
-        )
-    ],
+    "war": [(r"\b(?:cold|civil|world|the|a|gulf|vietnam|tug of)\s\Z", rf"(?!\s(?:{_WORKS}))")],
     "western": [("", r"\s(?:culture|world|countr|civili|societ|europe|medicine|media|audience|allies|powers)")],
 }
 """Words -> what stands before them and what behind where they have another sense."""
@@ -102,7 +99,10 @@ class Told:
 
 
 class Values:
-    """The values of a catalogue's columns that a domain shows, to find where texts tell them."""
+    """The values of a catalogue's columns that a domain shows, to find where texts tell them.
+
+    `labels` are words for columns, `words` those of which values are made.
+    """
 
     def __init__(self, items: Sequence[Item], domain: Domain) -> None:
         values: dict[str, dict[str, None]] = {column: {} for column in domain.item_attributes}
@@ -125,7 +125,7 @@ class Values:
                 self._add(column, value, known)
         self._heads = {key[:size] for key in self._forms for size in range(1, _HEAD + 1)}
         self.words = frozenset(word for found in words.values() for value in found for word in words_of(value))
-        self.joined = frozenset(self._forms)
+        self._fillers = EMPTY_WORDS | self.words | self.labels | self._nouns
 
     def _add(self, column: str, value: str, known: Mapping[str, set[str]]) -> None:
         """Take in the ways to tell a value; `known` has the columns in which each occurs."""
@@ -193,13 +193,12 @@ class Values:
         said = reading.text[start:end]
         marked = reading.words[place + length] in self._marks if reading.adjoins(place + length) else said[-1] == "-"
         marked |= reading.text[end : end + 8].casefold() == "-related"
-        if way in self._nouns and not self._is_value(reading, place, length, behind):
-            return ()
-        if (way in _BROAD and not (marked and (len(said) > 2 or said.isupper()))) or self._has_other_sense(
-            reading, way, start, end
+        if (
+            (way in self._nouns and not self._is_value(reading, place, length, behind))
+            or (way in _BROAD and not (marked and (len(said) > 2 or said.isupper())))
+            or _has_other_sense(reading.text, way, start, end)
+            or self._is_in_name(reading, place, length, taken)
         ):
-            return ()
-        if self._is_in_name(reading, place, length, taken):
             return ()
         sure = marked or (len(said) >= 3 and said.isupper())
         return tuple(
@@ -222,10 +221,6 @@ class Values:
             listed = "," in reading.text[reading.ends[place - 1] : reading.starts[place]]
         return ends and (listed or (before[-1:] == ("in",) and before[0].startswith("interest")))
 
-    def _has_other_sense(self, reading: Reading, way: str, start: int, end: int) -> bool:
-        before = reading.text[max(0, start - _WINDOW) : start] if way in _SENSES else ""
-        return any(left.search(before) and right.match(reading.text, end) for left, right in _SENSES.get(way, ()))
-
     def _is_in_name(self, reading: Reading, place: int, length: int, taken: Collection[int]) -> bool:
         """Whether words with capitals are a part of a longer name: World War, Sports Illustrated."""
         if not reading.is_capital(place) or reading.begins(place):
@@ -233,19 +228,17 @@ class Values:
 
         def is_name(at: int) -> bool:
             words = reading.words[at], reading.bare[at]
-            return (
-                at not in taken
-                and reading.is_capital(at)
-                and not any(
-                    word in self.words or word in self.labels or word in self._nouns or word in EMPTY_WORDS
-                    for word in words
-                )
-            )
+            return at not in taken and reading.is_capital(at) and self._fillers.isdisjoint(words)
 
         before, after = place - 1, place + length
         return (reading.adjoins(place) and not reading.begins(before) and is_name(before)) or (
             reading.adjoins(after) and is_name(after)
         )
+
+
+def _has_other_sense(text: str, way: str, start: int, end: int) -> bool:
+    before = text[max(0, start - _WINDOW) : start] if way in _SENSES else ""
+    return any(left.search(before) and right.match(text, end) for left, right in _SENSES.get(way, ()))
 
 
 def _joined(value: str) -> str:

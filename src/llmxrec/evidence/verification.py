@@ -43,10 +43,14 @@ class Verification(Settings):
 
 @dataclass(frozen=True)
 class Verifier:
-    """Reads what a text claims and says what is wrong with it."""
+    """Reads what a text claims and says what is wrong with it.
+
+    `ordinary` are words that a sentence may begin with; any other there may be a name.
+    """
 
     reader: ClaimReader
     rules: Verification
+    ordinary: frozenset[str] | None = None
 
     def problems(self, prompt: Prompt, answer: Answer) -> list[Problem]:
         """What is wrong with `answer` to `prompt`; nothing where it may be sent."""
@@ -66,7 +70,7 @@ class Verifier:
             yield "wrong candidate", f"it does not name what is recommended, {prompt.instruction.candidate.title!r}"
         for claim in claims:
             yield from self._of_claim(claim)
-        for name in self.reader.suspects(answer.text, prompt.instruction):
+        for name in self.reader.suspects(answer.text, prompt.instruction, self.ordinary):
             yield "unsupported title", f"it names {name!r}, of which nothing was told"
 
     def _of_claim(self, claim: Claim) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from llmxrec.evidence.claims import ClaimReader
 from llmxrec.evidence.verification import Verification, Verifier
 from llmxrec.explain import Outcome, Questions, explain
 from llmxrec.generators.cards import listed
+from llmxrec.generators.embedded.weights import known_words
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec
 from llmxrec.lookup import closest
 from llmxrec.progress import progress
@@ -86,7 +87,7 @@ def make_verifier(dataset: Dataset, rules: Verification) -> Verifier:
     for column in rules.may_tell:
         if column not in dataset.domain.user_attributes:
             raise closest("user attribute", column, dataset.domain.user_attributes)
-    return Verifier(ClaimReader(dataset.item_records, dataset.domain, people), rules)
+    return Verifier(ClaimReader(dataset.item_records, dataset.domain, people), rules, known_words())
 
 
 def within_limit(generator: GeneratorRecipe) -> GenerationSettings:

@@ -63,6 +63,11 @@ def load_weights(folder: Path, adapter: Path | None = None) -> Weights:
 _CURE = "tune it on the model in the package"
 
 
+def known_words() -> frozenset[str]:
+    """The words, in small letters, that the shipped model knows: what explanations are usually made of."""
+    return frozenset(token for token in _vocabulary(Path(__file__).parent / "model") if token.isalpha())
+
+
 def _vocabulary(folder: Path) -> list[str]:
     content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     known = {**content["model"]["vocab"], **{token["content"]: token["id"] for token in content["added_tokens"]}}

@@ -34,9 +34,7 @@ BEGINNING = EMPTY_WORDS | frozenset(
     ).split()
 )
 """Words that stand before a name, with a capital perhaps, and are no part of it."""
-_LINKS = frozenset(
-    "of the and in to for a an on at from with by de la le les du des von van der den und y & vs".split()
-)
+LINKS = frozenset("of the and in to for a an on at from with by de la le les du des von van der den und y & vs".split())
 """Small words within names."""
 _MOST_LINKS = 2
 _BETWEEN = frozenset(
@@ -71,11 +69,12 @@ def _end(reading: Reading, place: int, taken: Collection[int]) -> int:
     last = place + 1
     at = last
     while at < len(reading.words) and at not in taken and at - last <= _MOST_LINKS:
-        if reading.text[reading.ends[at - 1] : reading.starts[at]] not in _BETWEEN:
+        between = reading.text[reading.ends[at - 1] : reading.starts[at]]
+        if between not in _BETWEEN and not (between == ". " and reading.sentence[at] == reading.sentence[at - 1]):
             break
         if reading.has_capital(at) or reading.is_number(at):
             last = at + 1
-        elif reading.words[at] not in _LINKS:
+        elif reading.words[at] not in LINKS:
             break
         at += 1
     return last
@@ -101,7 +100,7 @@ def unsupported(reading: Reading, name: Name, titles: str, known: Collection[int
     rest = without_beginning(reading, replace(whole, first=whole.first + 1, begins=False)) if whole.begins else whole
     if rest is None or (whole.begins and _is_ordinary(reading, rest, known) and _may_begin(reading.words[whole.first])):
         return None
-    pieces = list(parts(reading, rest)) if rest.last - rest.first > 1 else [whole]
+    pieces = list(parts(reading, rest, ("and",))) if rest.last - rest.first > 1 else [whole]
     if all(_is_ordinary(reading, part, known) or _is_said(reading, part, titles, 2) for part in pieces):
         return None
     return whole
@@ -112,11 +111,11 @@ def _may_begin(word: str) -> bool:
     return word.endswith(("ing", "ed", "ly"))
 
 
-def parts(reading: Reading, name: Name) -> Iterator[Name]:
-    """What of a name stands before, between and behind "and"."""
+def parts(reading: Reading, name: Name, links: Collection[str] = LINKS) -> Iterator[Name]:
+    """What of a name stands before, between and behind small words."""
     first = name.first
     for place in range(name.first, name.last + 1):
-        if place == name.last or reading.words[place] == "and":
+        if place == name.last or (reading.words[place] in links and reading.is_small(place)):
             if first < place:
                 yield Name(first, place, name.begins and first == name.first)
             first = place + 1

@@ -1,0 +1,87 @@
+"""Evidence, verified explanations and faithfulness, as a user asks for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.conftest import Call
+
+from llmxrec.evidence.causes import EVIDENCE
+from llmxrec.explain import read_explanations
+from llmxrec.workspace import Workspace
+
+
+@pytest.fixture
+def demo(call: Call, tmp_path: Path) -> Path:
+    place = tmp_path / "demo"
+    assert call("init", str(place), "--dataset", "demo").code == 0
+    assert call("recommend", str(place), "--recommender", "ease").code == 0
+    return place
+
+
+def flips(place: Path, generator: str, removed: str) -> float:
+    table = pl.read_csv(place / "tables/faithfulness.csv")
+    chosen = table.filter(generator=generator, removed=removed, measure="flip")
+    assert chosen.height == 1
+    return float(chosen["value"][0])
+
+
+def test_from_evidence_to_faithful_texts(call: Call, demo: Path) -> None:
+    evidence = pl.read_parquet(Workspace(demo).evidence("ease"))
+    assert dict(evidence.schema) == EVIDENCE and evidence.height == 300 and not evidence["surrogate"].any()
+    for template in ("default", "evidence"):
+        asked = ("--generator", "template", "--template", template, "--name", template, "--verify")
+        assert call("explain", str(demo), *asked).code == 0
+    ended = call("faithfulness", str(demo))
+    assert ended.code == 0 and "ease x evidence: 100.0%" in ended.out
+    assert flips(demo, "evidence", "cited") >= 4 * flips(demo, "evidence", "random")
+    assert flips(demo, "evidence", "cited") > 0.9 > 0.5 > flips(demo, "default", "cited")
+    said = json.loads(call("faithfulness", str(demo), "--json").out)
+    assert set(said) == {"default", "evidence"} and said["evidence"]["coverage"]["rows"] == 300
+
+
+def test_explanations_without_evidence_say_how_to_get_it(call: Call, demo: Path) -> None:
+    Workspace(demo).evidence("ease").unlink()
+    ended = call("explain", str(demo), "--template", "evidence")
+    assert ended.code == 2 and "llmxrec evidence" in ended.out
+    again = call("evidence", str(demo), "--top", "2")
+    assert again.code == 0 and "next: llmxrec explain" in again.out
+    assert pl.read_parquet(Workspace(demo).evidence("ease")).height == 600
+    assert call("explain", str(demo), "--template", "evidence", "--users", "5", "--top", "2").code == 0
+    assert call("recommend", str(demo), "--recommender", "ease", "--evidence", "0").code == 0
+    assert not Workspace(demo).evidence("ease").exists(), "what others rested on is no longer known"
+
+
+def test_recommendations_made_elsewhere_are_measured_on_a_stand_in(call: Call, shop: Path, tmp_path: Path) -> None:
+    place = tmp_path / "shop"
+    tables = [f"--{name}={shop / file}" for name, file in
+              (("interactions", "orders.csv"), ("items", "products.csv"), ("recommendations", "ours.csv"))]  # fmt: skip
+    assert call("init", str(place), *tables).code == 0
+    ended = call("evidence", str(place))
+    assert ended.code == 0 and "stand-in" in ended.out
+    assert pl.read_parquet(Workspace(place).evidence("external"))["surrogate"].all()
+    assert call("explain", str(place), "--template", "evidence", "--generator", "template").code == 0
+    ended = call("faithfulness", str(place))
+    assert ended.code == 0 and "stand-in" in ended.out
+
+
+def test_verified_explanations_tell_who_wrote_them(call: Call, demo: Path) -> None:
+    assert call("explain", str(demo), "--verify", "--template", "evidence").code == 0
+    place = Workspace(demo)
+    table = read_explanations(place.explanations("ease", "embedded"), pl.read_parquet(place.recommendations("ease")))
+    sent = table.filter(pl.col("status") == "ok")
+    assert sent.height == 300 and set(sent["source"]) <= {"generator", "template"}
+    mixed = call("explain", str(demo), "--template", "evidence")
+    assert mixed.code == 2 and "verified" in mixed.out, "verified answers are not mixed with others"
+    wrong = call("explain", str(demo), "--verify", "--otherwise", "guess", "--name", "other")
+    assert wrong.code == 2 and "otherwise" in wrong.out
+    unknown = call("explain", str(demo), "--verify", "--may-tell", "agee", "--name", "other")
+    assert unknown.code == 2 and "did you mean 'age'" in unknown.out
+
+
+def test_nothing_explained_is_nothing_to_measure(call: Call, demo: Path) -> None:
+    ended = call("faithfulness", str(demo))
+    assert ended.code == 2 and "llmxrec explain" in ended.out
