@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from llmxrec.datasets.titles import display_title
 from llmxrec.evidence.spelling import (
     ARTICLES,
     EMPTY_WORDS,
     Reading,
     Words,
     initials,
+    shown_title,
     spellings,
     telling,
     title_key,
@@ -29,12 +30,14 @@ _ALIKE = 0.86
 """Of two spellings, the least share of signs in common at which one title is taken for the other."""
 _QUOTED_OF = 4
 """Telling words of a title that name it where they are quoted alone: the beginning of a headline."""
-_SURE = 5
+_MOST = 0.6
+"""Of a title's telling words, the part that names it alone: "Rainbow Six Siege" of one that begins with an author."""
+_SURE = 4
 """Words in a row that name an item in small letters too."""
 _MARKS = str.maketrans("", "", "\"'“”‘’«»")
 _SUBJECT = re.compile(
-    r"(?:['’]s)?(?:, (?:an?|the|which|with|like|too)\b| (?:also|can|combines|could|delivers|features|fits|gives|has|is"
-    r"|may|might|offers|provides|shares|should|stands|suits|takes|tells|was|will|would)\b)|['’]s "
+    r"(?:, (?:an?|the|which|with|like|too)\b| (?:also|can|combines|could|delivers|features|fits|gives|has|is"
+    r"|may|might|offers|provides|shares|should|stands|suits|takes|tells|was|will|would)\b)"
 )
 """What follows a name that a sentence is about."""
 _OF_SERIES = frozenset("films franchise franchises games movies saga sagas series sequels trilogy universe".split())
@@ -57,11 +60,16 @@ def find_titles(text: str, items: Sequence[Item]) -> list[Mention]:
     signs amiss. Without quotation marks it has to have capitals, and a single word must be no part of a longer name;
     "the Star Wars films" name a series. Of items with one title, the first is meant.
     """
-    return titles_in(Reading(text), items)
+    found = titles_in(Reading(text), items)
+    return [one for one in found if one.item is not None or _begins_like_a_title(text[one.start + 1])]
+
+
+def _begins_like_a_title(sign: str) -> bool:
+    return sign.isupper() or sign.isdigit()
 
 
 def titles_in(reading: Reading, items: Sequence[Item]) -> list[Mention]:
-    """`find_titles` of what is read already."""
+    """`find_titles` of what is read already, with quotations in small letters too."""
     quotes = list(_QUOTED.finditer(reading.text))
     covered = Covered(reading.text)
     found: list[Mention] = []
@@ -69,19 +77,39 @@ def titles_in(reading: Reading, items: Sequence[Item]) -> list[Mention]:
     known = _by_spelling(items) if quotes else {}
     alike: dict[str, Item | None] = {}
     for quote in quotes:
-        words = quote[1] or quote[2]
+        words = (quote[1] or quote[2]).strip(" ,.;:")
         if words not in alike:
-            alike[words] = known.get(title_key(words)) or closest(words, items)
+            key = title_key(words)
+            alike[words] = known.get(key) or closest(words, items) or _beginning(key, items)
         item = alike[words]
         if item is not None and covered.take(quote.start(), quote.end()):
             found.append(Mention(quote.start(), quote.end(), item))
-        elif quote[1] and (words[0].isupper() or words[0].isdigit()):
+        elif quote[1]:
             left.append(Mention(quote.start(), quote.end(), None))
     for start, end, item in (*_unquoted(reading, items), *_by_initials(reading, items)):
-        if covered.take(start, end):
+        if _is_alone(reading.text, start, end, left) and covered.take(start, end):
             found.append(Mention(start, end, item))
     found += [mention for mention in left if covered.take(mention.start, mention.end)]
     return sorted(found, key=lambda mention: mention.start)
+
+
+def _beginning(words: Words, items: Iterable[Item]) -> Item | None:
+    """The item of whose long title so much is quoted that it is plain."""
+    if len(telling(words)) < _QUOTED_OF:
+        return None
+    return next((item for item in items if within(words, title_key(item.title))), None)
+
+
+def _is_alone(text: str, start: int, end: int, quotes: Sequence[Mention]) -> bool:
+    """Whether a title is no part of a longer one in quotation marks, which may hold a list, though."""
+    place = bisect_right(quotes, start, key=lambda quote: quote.start) - 1
+    if place < 0 or quotes[place].end <= end:
+        return True
+    quote = quotes[place]
+    before, behind = text[quote.start + 1 : start].strip(), text[end : quote.end - 1].strip()
+    return (not before or before.endswith((",", ";", "and", "&"))) and (
+        not behind or behind.startswith((",", ".", "!", "?", ";", "and ", "&"))
+    )
 
 
 class Covered:
@@ -103,9 +131,8 @@ class Covered:
 
 
 def closest(words: str, items: Iterable[Item], *, whole: bool = False) -> Item | None:
-    """The item whose title is spelled most like `words`, a few signs amiss.
-
-    `whole`: no part of a title counts. Else four telling words of a longer one do, as a headline's beginning has them.
+    """The item whose title, or whose title in part unless it shall be the `whole`, is spelled most like `words`, a few
+    signs amiss; else one of whose telling words these are the most, and stand together.
     """
     key = title_key(words)
     wanted = " ".join(key)
@@ -124,9 +151,19 @@ def closest(words: str, items: Iterable[Item], *, whole: bool = False) -> Item |
             matcher = SequenceMatcher(None, way, wanted, autojunk=False)
             if matcher.quick_ratio() > most and (ratio := matcher.ratio()) > most:
                 best, most = item, ratio
-    if best is None and not whole and len(telling(key)) >= _QUOTED_OF:
-        best = next((item for item in items if within(key, title_key(item.title))), None)
-    return best
+    return best or next((item for item in items if _is_most_of(key, item.title)), None)
+
+
+def _is_most_of(words: Words, title: str) -> bool:
+    """Whether words stand together in a title and are most of what it tells, all its numbers among them.
+
+    What it begins with, up to a colon, is no such part: a series is called so.
+    """
+    key = title_key(title)
+    if not within(words, key) or words in spellings(title):
+        return False
+    said, every = telling(words), telling(key)
+    return 2 <= len(said) >= _MOST * len(every) and not any(word.isdigit() for word in every - said)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -189,12 +226,12 @@ def _is_named(reading: Reading, place: int, words: Words, item: Item, is_whole: 
     as_spelled = said.translate(_MARKS) in item.title.translate(_MARKS) and not said.islower()
     if length > 1:
         return as_spelled or reading.is_name(place, length)
-    if words[0].isdigit() or len(words[0]) < 3 or words[0] in EMPTY_WORDS:
+    if reading.is_number(place) or len(said) < 3 or words[0] in EMPTY_WORDS:
         return False
     # A short word is no name where any word has a capital.
-    if reading.begins(place) and (len(words[0]) < 6 or not is_whole) and not is_subject(reading, place):
+    if reading.begins(place) and (len(said) < 6 or not is_whole) and not is_subject(reading, place):
         return False
-    return reading.is_capital(place) or (as_spelled and not said.isdigit())
+    return reading.is_capital(place) or as_spelled
 
 
 def is_series(reading: Reading, behind: int) -> bool:
@@ -204,14 +241,15 @@ def is_series(reading: Reading, behind: int) -> bool:
 
 def is_subject(reading: Reading, place: int) -> bool:
     """Whether a sentence that begins with this word is about it: "Heat is", "Fargo, a film"; not "Heat waves"."""
-    return _SUBJECT.match(reading.text, reading.ends[place]) is not None
+    owns = reading.words[place] != reading.bare[place]
+    return owns or _SUBJECT.match(reading.text, reading.ends[place]) is not None
 
 
 def _is_longer_name(reading: Reading, place: int, length: int) -> bool:
     """Whether words are a part of a name: a number follows, or, for one word, another with a capital."""
     behind = place + length
     if reading.adjoins(behind):
-        if reading.words[behind].isdigit() and len(reading.words[behind]) < 3:
+        if reading.words[behind].isdigit() and len(reading.words[behind]) < 3 and not reading.is_small(behind):
             return True
         if length == 1 and reading.is_capital(behind) and reading.words[behind] not in EMPTY_WORDS:
             return True
@@ -229,7 +267,7 @@ def _is_longer_name(reading: Reading, place: int, length: int) -> bool:
 
 def _span(reading: Reading, place: int, words: Words, item: Item) -> tuple[int, int]:
     """From where to where a title stands, with its article, and with the signs at its end."""
-    shown, length = display_title(item.title)[0], len(words)
+    shown, length = shown_title(item.title), len(words)
     start, end = reading.starts[place], reading.ends[place + length - 1]
     if reading.words[place + length - 1] != words[-1]:
         end -= 2

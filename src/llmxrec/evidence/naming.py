@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ _OF_SERIES = frozenset(
     "collection film films franchise franchises games installment instalment legacy movies saga sequel series trilogy"
     " universe".split()
 )
+_WORD = re.compile(r"\W{0,2}(\w{1,20})")
 _SUMMED_UP = 4
 """Words that tell something, in a title that is told in other words: headlines are, names of films are not."""
 _RETOLD_FROM = 6
@@ -95,26 +98,36 @@ class Catalogue:
         """What a text names that answers `instruction`, and where."""
         shown = (instruction.candidate, *instruction.history)
         mentions = titles_in(reading, shown)
-        meant = [one for one in mentions if one.item is not None and not self._is_series(reading, one)]
-        named = tuple(one for one in meant if self.other_title(reading.text[one.start : one.end], (one.item,)) is None)
         taken = {title_key(item.title) for item in shown}
+        others = [
+            (start, end, title)
+            for start, end, title in self._titles_in(reading)
+            if title_key(title) not in taken and not _begins_any(title_key(title), taken)
+        ]
+        named = tuple(
+            one
+            for one in mentions
+            if one.item is not None
+            and not self._is_series(reading, one)
+            and self.other_title(reading.text[one.start : one.end], (one.item,)) is None
+            and not _is_inside(one, others)
+        )
         covered = Covered(reading.text)
         for one in named:
             covered.take(one.start, one.end)
-        others = tuple(
-            (start, end, title)
-            for start, end, title in self._titles_in(reading)
-            if title_key(title) not in taken and not _part_of_any(title_key(title), taken) and covered.take(start, end)
-        )
-        unknown = tuple(
-            (one.start, one.end, quoted)
-            for one in mentions
-            if one.item is None
-            and not covered.has(one.start, one.end)
-            and (quoted := reading.text[one.start + 1 : one.end - 1].strip(" ,.;:!?"))
-            and self._is_no_title_shown(quoted, taken)
-        )
-        return Found(named, others, unknown)
+        others = [(start, end, title) for start, end, title in others if covered.take(start, end)]
+        unknown = []
+        for one in mentions:
+            quoted = reading.text[one.start + 1 : one.end - 1].strip(" ,.;:!?")
+            behind = _WORD.match(reading.text, one.end)
+            if one.item is not None or covered.has(one.start, one.end) or (behind and behind[1] in _OF_SERIES):
+                continue
+            title = self.other_title(quoted, shown)
+            if title is not None and not _begins_any(title_key(title), taken):
+                others.append((one.start, one.end, title))
+            elif title is None and self._is_no_title_shown(quoted, taken):
+                unknown.append((one.start, one.end, quoted))
+        return Found(named, tuple(sorted(others)), tuple(unknown))
 
     def other_title(self, said: str, shown: Iterable[Item | None]) -> str | None:
         """The title of the catalogue that `said` spells in full, if it is no way to spell one of `shown`."""
@@ -145,12 +158,13 @@ class Catalogue:
                     continue
                 first = place - 1 if reading.adjoins(place) and words[place - 1] in ARTICLES else place
                 behind = place + length
-                quoted = not reading.is_small(place) and any(
+                quoted = (length > 1 or not reading.is_small(place)) and any(
                     reading.is_quoted(at, behind - at) for at in (first, place)
                 )
                 is_series = not _OF_SERIES.isdisjoint(words[behind : behind + (1 if quoted else 2)])
                 if (quoted or reading.is_name(place, length)) and not is_series:
-                    yield reading.starts[place if reading.is_small(first) else first], reading.ends[behind - 1], title
+                    start = reading.starts[place if reading.is_small(first) else first]
+                    yield start, reading.ends[behind - 1], title
                     place = behind - 1
                     break
             place += 1
@@ -158,14 +172,14 @@ class Catalogue:
     def _is_no_title_shown(self, quoted: str, taken: Iterable[Words]) -> bool:
         """Whether a quotation may pretend to be a title: in capitals; no value, nor a franchise or part of what was
         shown."""
-        words = words_of(quoted)
-        if title_key(quoted) in self._titles or words in self._titles or not _is_in_capitals(quoted):
+        says_something = telling(words_of(quoted))
+        if not _is_in_capitals(quoted):
             return False
-        says_something = telling(words)
         if says_something <= self._value_words:
             return False
+        numbers = {word for word in says_something if word.isdigit()}
         return not any(
-            title and len(says_something & set(title)) >= _PARAPHRASED * min(len(says_something), len(set(title)))
+            numbers.issubset(title) and len(says_something.intersection(title)) >= _PARAPHRASED * len(says_something)
             for title in taken
         )
 
@@ -233,7 +247,7 @@ class Candidates:
                 part = weight / whole
             else:
                 continue
-            if part * weight > most and not _part_of_any(key, shown):
+            if part * weight > most and not _begins_any(key, shown):
                 best, most = self._by_key[key], part * weight
         return best
 
@@ -248,9 +262,18 @@ def _is_named(reading: Reading, key: Words) -> bool:
     )
 
 
-def _part_of_any(words: Words, titles: Iterable[Words]) -> bool:
-    """Whether `words` stand within a title, or a title within them: a franchise, a sequel, a subtitle."""
-    return any(title and (within(words, title) or within(title, words)) for title in titles)
+def _is_inside(mention: Mention, titles: Sequence[tuple[int, int, str]]) -> bool:
+    """Whether a mention is a part of one of these titles, which follow each other in the text."""
+    place = bisect_right(titles, mention.start, key=lambda title: title[0]) - 1
+    if place < 0:
+        return False
+    start, end, _ = titles[place]
+    return mention.end <= end and mention.end - mention.start < end - start
+
+
+def _begins_any(words: Words, titles: Iterable[Words]) -> bool:
+    """Whether a title begins with `words`: so a series is called, and what had a sequel."""
+    return any(title[: len(words)] == words for title in titles)
 
 
 def _is_in_capitals(quoted: str) -> bool:

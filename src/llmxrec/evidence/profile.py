@@ -24,8 +24,10 @@ _OF_GENDER = (
     r"|\byear[-\s]old\s(VALUE)\b|\b(VALUE)\s(?:customer|viewer|user|player|reader|audience)s?\b"
 )
 _OF_JOB = (
-    rf"\b(?:(?:as|being|{_ARE})\san?|your|fellow)\s{_WORDS}(VALUE)\b"
-    r"|\byour\s(?:\w+\s)?(?:background|career|experience|job|occupation|profession|role|work)"
+    r"\bdear\s(?:\w+\s)?(VALUE)\b"
+    rf"|\b(?:appealing|excellent|fit|good|great|ideal|perfect|relatable|relevant|suitable)\s(?:for|to)\san?\s{_WORDS}(VALUE)\b"
+    rf"|\b(?:(?:as|being|{_ARE})\san?|your|fellow)\s{_WORDS}(VALUE)\b"
+    r"|\byour\s(?:\w+\s)?(?:background|career|experience|job|occupation|profession|role|status|work)"
     r"(?:\s(?:\w+\s)?(?:as|in|is|of)\s(?:an?\s)?|[:,]\s|\s\()(VALUE)\b"
     r"|\byear[-\s]old\s(VALUE)\b|\b(VALUE)s?\s(?:like\syou|yourself)\b"
 )

@@ -20,7 +20,11 @@ EMPTY_WORDS = frozenset(
 ARTICLES = ("the", "a", "an")
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|&")
-_ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
+_DIGITS = {
+    **{"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"},
+    **{"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"},
+    **{"ten": "10", "eleven": "11", "twelve": "12"},
+}
 _ABBREVIATED = frozenset("dr jr mr mrs ms no sr st vs vol".split())
 _SUBTITLE = re.compile(r":\s|\s-\s|\s[–—]\s")
 _EDITION = re.compile(
@@ -33,6 +37,10 @@ _HEADINGS = frozenset(
     " update video videos watch".split()
 )
 """What stands before the colon of a headline: a kind of article, not its name."""
+_REPR = re.compile(r"(?s)u?(['\"])(.+)\1")
+"""A title in quotation marks, as programs print it."""
+_OWNED = re.compile(r"(?!The |A |An )[A-Z]\w+ [A-Z]\w+(?:'s?|’s?) (.{5,})")
+"""Whose it is, and what it is called without that: "Monty Python's Life of Brian"."""
 _NUMBERING = frozenset("book chapter edition episode movie part season vol volume".split())
 """Words in subtitles that many titles have."""
 _BEFORE, _BEHIND = 8, 6
@@ -44,11 +52,11 @@ def _plain(word: str) -> str:
     small = word.casefold().replace("'", "").replace("’", "")
     if not small.isascii():
         small = unicodedata.normalize("NFKD", small).encode("ascii", "ignore").decode() or small
-    return "and" if small == "&" else _ROMAN.get(small, small)
+    return "and" if small == "&" else _DIGITS.get(small, small)
 
 
 def words_of(text: str) -> Words:
-    """The words of `text` as they compare: small letters, no accents, no signs, Roman numbers as digits."""
+    """The words of `text` as they compare: small letters, no accents, no signs, numbers as digits."""
     return tuple(_plain(word) for word in _TOKEN.findall(text))
 
 
@@ -65,9 +73,15 @@ def within(words: Words, text: Words) -> bool:
 
 
 @lru_cache(maxsize=1 << 17)
+def shown_title(title: str) -> str:
+    """A title as people say it, without its year and the marks with which programs print it."""
+    return display_title(_REPR.sub(r"\2", title))[0]
+
+
+@lru_cache(maxsize=1 << 17)
 def title_key(title: str) -> Words:
     """What spellings of one title have in common."""
-    return _without_article(words_of(display_title(title)[0]))
+    return _without_article(words_of(shown_title(title)))
 
 
 def _without_article(words: Words) -> Words:
@@ -81,7 +95,7 @@ def spellings(title: str) -> dict[Words, bool]:
     What stands in brackets is another title, or an aside. Other ways leave out a subtitle or the edition, or are the
     subtitle alone: these words can belong to other titles too.
     """
-    shown = display_title(title)[0]
+    shown = shown_title(title)
     outside = re.sub(r"\s*\([^()]*\)", "", shown)
     whole = dict.fromkeys(_without_article(words_of(way)) for way in (title, shown, outside))
     ways = {words: True for words in whole if words}
@@ -98,13 +112,17 @@ def _parts(title: str) -> Iterator[str]:
     """A title without its edition; its main part; its subtitle, where that can stand alone."""
     shorter = _EDITION.sub("", title)
     yield shorter
-    main, *rest = _SUBTITLE.split(shorter, maxsplit=1)
-    if rest and len(main) >= 3 and main.casefold() not in _HEADINGS:
+    main, *subtitles = _SUBTITLE.split(shorter)
+    main = main.removesuffix(" or").removesuffix(",")
+    if subtitles and len(main) >= 3 and main.casefold() not in _HEADINGS:
         yield main
-    if rest and _is_long(rest[0]):
-        yield rest[0]
+    for subtitle in (" ".join(subtitles), *subtitles[-1:]):
+        if _is_long(subtitle):
+            yield subtitle
     if " " in main and "/" in main:
         yield main.split("/")[0]
+    if owned := _OWNED.fullmatch(shorter):
+        yield owned[1]
 
 
 def _is_long(subtitle: str) -> bool:
@@ -115,7 +133,7 @@ def _is_long(subtitle: str) -> bool:
 @lru_cache(maxsize=1 << 17)
 def initials(title: str) -> str:
     """The first signs of a title's words, such as "gtav"; empty where it has fewer than three."""
-    words = words_of(display_title(title)[0])
+    words = words_of(shown_title(title))
     return "".join(word if word.isdigit() else word[0] for word in words) if len(words) >= 3 else ""
 
 
@@ -174,13 +192,22 @@ class Reading:
             place
             for place in self.places.get(words[0], ())
             if self.words[place : place + length - 1] == words[:-1]
-            and words[-1]
-            in (*self.words[place + length - 1 : place + length], *self.bare[place + length - 1 : place + length])
+            and place + length <= len(self.words)
+            and words[-1] in (self.words[place + length - 1], self.bare[place + length - 1])
         ]
 
     def is_small(self, place: int) -> bool:
         """Whether a word begins with a small letter."""
         return self.text[self.starts[place]].islower()
+
+    def is_number(self, place: int) -> bool:
+        """Whether a word is written in digits."""
+        return self.text[self.starts[place] : self.ends[place]].isdigit()
+
+    def has_capital(self, place: int) -> bool:
+        """Whether there is a capital letter in a word."""
+        word = self.text[self.starts[place] : self.ends[place]]
+        return word != word.lower()
 
     def is_capital(self, place: int) -> bool:
         """Whether a word begins with a capital letter."""
@@ -191,7 +218,7 @@ class Reading:
         if place == 0 or self.sentence[place] != self.sentence[place - 1]:
             return True
         start = self.starts[place]
-        return self.text[max(0, start - _BEFORE) : start].rstrip(" \n\t\"'“‘(*-[")[-1:] in (".", "!", "?", ":")
+        return self.text[max(0, start - _BEFORE) : start].rstrip(" \"'“‘(*-[")[-1:] == ":"
 
     def adjoins(self, place: int) -> bool:
         """Whether nothing but a space parts a word from the one before."""
@@ -205,6 +232,6 @@ class Reading:
         return bool(before and behind) and before in "\"“«'‘*" and behind in "\"”“»'’*"
 
     def is_name(self, place: int, length: int) -> bool:
-        """Whether two of so many words or more tell something, and all of these have capitals."""
+        """Whether two of so many words or more tell something, and none of these is in small letters."""
         some = [at for at in range(place, place + length) if self.words[at] not in EMPTY_WORDS]
-        return len(some) >= 2 and not any(self.is_small(at) for at in some)
+        return len(some) >= 2 and not any(self.text[self.starts[at] : self.ends[at]].islower() for at in some)
