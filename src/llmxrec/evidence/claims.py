@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +18,7 @@ from llmxrec.evidence.values import Told, Values
 from llmxrec.records import Domain, Instruction, Item, User
 
 About = Literal["candidate", "history", "user"]
-Having = Mapping[tuple[str, str], tuple[str, ...]]
+Having = Mapping[tuple[str, str], Mapping[str, None]]
 """A column and a value of it -> ids of the items that have it."""
 
 _LONG = 7
@@ -218,11 +219,11 @@ def _named(item: Item, start: int, end: int, instruction: Instruction) -> Claim:
 
 
 def _having(items: Sequence[Item], domain: Domain) -> Having:
-    out: dict[tuple[str, str], tuple[str, ...]] = {}
+    out: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for item in items:
         for column in domain.item_attributes:
             for value in item.attributes.get(column, ()):
-                out[column, value] = (*out.get((column, value), ()), item.item_id)
+                out[column, value][item.item_id] = None
     return out
 
 
@@ -231,5 +232,5 @@ def _linked(told: Told, having: Having, about: About) -> Claim | None:
     for form in sorted(told.forms, key=lambda form: not form.sure):
         ids = having.get((form.column, form.value))
         if ids is not None:
-            return Claim("attribute", form.column, form.value, told.start, told.end, about, ids)
+            return Claim("attribute", form.column, form.value, told.start, told.end, about, tuple(ids))
     return None
