@@ -86,19 +86,23 @@ def has_article(reading: Reading, name: Name) -> bool:
     return not name.begins and name.last - first > 1 and reading.words[first] in ARTICLES
 
 
-def unsupported(reading: Reading, name: Name, titles: str, known: Collection[int]) -> Name | None:
+def unsupported(
+    reading: Reading, name: Name, titles: str, known: Collection[int], ordinary: Collection[str] = ()
+) -> Name | None:
     """A name, without what only stands before it, that nothing supports; None where something does.
 
     Titles (see `joined`) support it with words that stand together in one of them: single words of several do not. So
     do ordinary words and those in the places `known`, if it has no others. Where a sentence begins with the name, its
-    first word may have its capital from that.
+    first word may have its capital from that, if it is of a kind that sentences begin with, or `ordinary`.
     """
     whole = without_beginning(reading, name)
     if whole is None or _is_ordinary(reading, whole, known) or _is_said(reading, whole, titles):
         return None
     # The first word could be the title's: "Dark Star" is not supported by "Star Wars".
     rest = without_beginning(reading, replace(whole, first=whole.first + 1, begins=False)) if whole.begins else whole
-    if rest is None or (whole.begins and _is_ordinary(reading, rest, known) and _may_begin(reading.words[whole.first])):
+    if rest is None or (
+        whole.begins and _is_ordinary(reading, rest, known) and _may_begin(reading.words[whole.first], ordinary)
+    ):
         return None
     pieces = list(parts(reading, rest, ("and",))) if rest.last - rest.first > 1 else [whole]
     if all(_is_ordinary(reading, part, known) or _is_said(reading, part, titles, 2) for part in pieces):
@@ -106,9 +110,9 @@ def unsupported(reading: Reading, name: Name, titles: str, known: Collection[int
     return whole
 
 
-def _may_begin(word: str) -> bool:
+def _may_begin(word: str, ordinary: Collection[str]) -> bool:
     """Whether a word is of a kind that sentences begin with: "Combining Action", "Based on English"."""
-    return word.endswith(("ing", "ed", "ly"))
+    return word in ordinary or word.endswith(("ing", "ed", "ly"))
 
 
 def parts(reading: Reading, name: Name, links: Collection[str] = LINKS) -> Iterator[Name]:

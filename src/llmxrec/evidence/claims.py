@@ -87,36 +87,40 @@ class ClaimReader:
         known = _places(reading, ((one.start, one.end) for one in self._values.find(reading, taken)))
         known.update(place for place, word in enumerate(reading.bare) if word in self._labels or word in words)
         supporting = joined(item.title for item in shown)
+        usual = ordinary or ()
         found: dict[str, None] = {}
         for name in names_in(reading, taken):
             # "Heat and Fargo" are two names, "Sense and Sensibility" is one.
-            several = any(self._other(reading, part, shown) for part in parts(reading, name))
+            several = any(self._other(reading, part, shown, usual) for part in parts(reading, name))
             whole = self._catalogue.other_title(_said(reading, name), shown)
             for part in parts(reading, name) if several and not whole else (name,):
-                left = self._other(reading, part, shown) or unsupported(reading, part, supporting, known)
+                other = self._other(reading, part, shown, usual)
+                left = other or unsupported(reading, part, supporting, known, usual)
                 if left is None and ordinary is not None:
                     left = _strange(reading, part, supporting, known, ordinary)
                 if left is not None:
                     found[_said(reading, left)] = None
         return tuple(found)
 
-    def _other(self, reading: Reading, name: Name, shown: Sequence[Item]) -> Name | None:
+    def _other(self, reading: Reading, name: Name, shown: Sequence[Item], ordinary: Collection[str]) -> Name | None:
         """The part of a name that spells a title of the catalogue that was not shown: all of it, or all but words that
         stand before it."""
         later = [Name(place, name.last, False) for place in range(name.first + 1, min(name.first + 3, name.last))]
         for part in (name, *later):
-            if self._catalogue.other_title(_said(reading, part), shown) and self._may_name(reading, part):
+            if self._catalogue.other_title(_said(reading, part), shown) and self._may_name(reading, part, ordinary):
                 return part
         return None
 
-    def _may_name(self, reading: Reading, name: Name) -> bool:
-        """Whether a name that a title has may stand for it: no "It" at the beginning of a sentence."""
+    def _may_name(self, reading: Reading, name: Name, ordinary: Collection[str]) -> bool:
+        """Whether a name that a title has may stand for it: no number, and where a sentence begins, no "It" and no
+        "Keen" but one that the sentence is about."""
         word = reading.words[name.first]
-        return (
-            name.last - name.first > 1
-            or not name.begins
-            or not (word in BEGINNING or word in self._labels or word.isdigit())
-        )
+        if name.last - name.first > 1:
+            return True
+        if word.isdigit() or not name.begins:
+            return not word.isdigit()
+        usual = word in ordinary and not is_subject(reading, name.first)
+        return not (usual or word in BEGINNING or word in self._labels)
 
     def _titles(self, reading: Reading, instruction: Instruction) -> tuple[list[Claim], set[int]]:
         """Titles that are named, and the places of the words that name them."""
