@@ -69,7 +69,8 @@ DEMO = {
     "name": "demo",
     "dataset": {"kind": "demo"},
     "recommenders": [{"name": "popularity"}, {"name": "ease"}, {"name": "bpr"}],
+    "prompt": {"template": "evidence"},
     "generators": [{"spec": "embedded"}],
-    "explain": {"recommenders": ["ease"]},
+    "explain": {"recommenders": ["ease"], "verify": {}},
 }
 """The demo as a recipe."""
