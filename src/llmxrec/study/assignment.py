@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 
+from llmxrec.evaluation.ratings import SCALES
 from llmxrec.records import Winner
 from llmxrec.seeds import derive
 from llmxrec.study.design import Kind, Purpose, StudyDesign
-from llmxrec.study.material import SCALES, Gold
+from llmxrec.study.material import Gold
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,9 @@ class Cell:
     place: int
 
     @property
-    def kind(self) -> Kind:
-        return "rate" if len(self.generators) == 1 else "compare"
+    def label(self) -> str:
+        """The generators as a text; back by `json.loads`."""
+        return json.dumps(self.generators)
 
 
 def cells(design: StudyDesign, rows: int) -> list[Cell]:
@@ -58,6 +60,12 @@ def schedule(design: StudyDesign, rater: str) -> tuple[Purpose, ...]:
         for at in sorted(spread, reverse=True):
             purposes.insert(at, "attention")
     return tuple(purposes)
+
+
+def length(purposes: Sequence[Purpose], cells: int) -> int:
+    """How many tasks of a schedule are given where there are `cells` for the rater: no check comes after the last."""
+    places = [place for place, purpose in enumerate(purposes, 1) if purpose == "cell"]
+    return places[min(cells, len(places)) - 1] if cells else 0
 
 
 def _blocks(length: int, count: int) -> list[tuple[int, int]]:

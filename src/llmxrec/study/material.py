@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llmxrec.evaluation.ratings import SCALES as SCALES
 from llmxrec.records import Domain, Instruction, Winner
-
-SCALES = ("reasonability", "attractiveness", "redundancy")
-"""What is scored, from 1 to 10, higher is better: the paper's three, in its order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,8 @@
-"""The tables of a study, and the database that they lie in: SQLite, or PostgreSQL by its URL. One study a database."""
+"""The tables of a study. One study lies in one database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import sqlalchemy as sa
-
-from llmxrec.errors import InputError
-
-_BUSY_S = 60.0
-"""How long a writer waits for another."""
 
 meta = sa.MetaData()
 
@@ -121,72 +112,3 @@ rating = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
     sa.CheckConstraint("(winner IS NULL) = (reasonability IS NOT NULL)"),
 )
-
-
-class Database:
-    """An open database. All writing is done in short transactions, which wait for each other."""
-
-    def __init__(self, url: str) -> None:
-        """Open `url`, as in sqlite:///study.db or postgresql://host/study; nothing is made in it.
-
-        Raises InputError for another kind of database, and where it cannot be opened.
-        """
-        try:
-            parsed = sa.make_url(url)
-        except sa.exc.ArgumentError:
-            raise InputError(
-                "a study's database is given by its URL", value=_hidden(url), cure="sqlite:///FILE or postgresql://..."
-            ) from None
-        kind = parsed.get_backend_name()
-        if kind == "postgresql":
-            self._engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-        elif kind == "sqlite" and parsed.database and parsed.database != ":memory:":
-            self._engine = sa.create_engine(
-                parsed.set(drivername="sqlite+pysqlite"), connect_args={"timeout": _BUSY_S, "isolation_level": None}
-            )
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
-        else:
-            raise InputError("a study lies in SQLite or PostgreSQL", value=kind, cure="sqlite:///FILE")
-        self._writer = self._engine.execution_options(writing=True)
-
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that writes: committed at the end, undone where anything is raised."""
-        with self._writer.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that reads, and sees one state of things."""
-        with self._engine.begin() as connection:
-            yield connection
-
-    def make_tables(self) -> None:
-        """Make the tables, where they are not there."""
-        with self.writing() as connection:
-            meta.create_all(connection)
-
-    def has_tables(self) -> bool:
-        return sa.inspect(self._engine).has_table("study")
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    # What was acknowledged is on the disk, whatever happens to the machine.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A writer that begins as a reader cannot wait for another: it would have read what has changed since.
-    writing = connection.get_execution_options().get("writing")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-def _hidden(url: str) -> str:
-    """`url` without what may be a password."""
-    return url.partition("://")[0]

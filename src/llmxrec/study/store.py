@@ -9,76 +9,39 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+import polars as pl
 import sqlalchemy as sa
 
 from llmxrec.errors import InputError
-from llmxrec.records import Domain, Instruction
-from llmxrec.study import assignment, schema
+from llmxrec.evaluation.ratings import SCALES
+from llmxrec.recommenders.metrics import Metric
+from llmxrec.records import Domain
+from llmxrec.study import assignment, giving, overview, results, schema
+from llmxrec.study.accounts import (
+    LATE,
+    Event,
+    Outcome,
+    Progress,
+    Rater,
+    RaterKind,
+    Standing,
+    State,
+    StoredAnswer,
+    UnknownTask,
+)
 from llmxrec.study.answers import Answer, Choice, Scores
-from llmxrec.study.design import Kind, StudyDesign
-from llmxrec.study.material import SCALES, Gold, Material
-from llmxrec.study.written import as_json, domain_of, gold_of, instruction_of
+from llmxrec.study.creating import check_fits, fill, random_id
+from llmxrec.study.database import Database
+from llmxrec.study.design import StudyDesign
+from llmxrec.study.giving import Fixed, StudyTask
+from llmxrec.study.material import Material, StudyRow
+from llmxrec.study.schema import rater, rating, study, task
+from llmxrec.study.written import domain_of, gold_of, storable
 
-RaterKind = Literal["third-party", "self"]
-State = Literal["open", "paused", "closed"]
-"""open: tasks are given out. paused: none for now. closed: none any more, for good. What was begun may be finished
-while the study is not closed."""
-
-Outcome = Literal["stored", "already stored", "refused"]
-"""How a submit ended. refused: the study is closed or the rater is excluded; nothing was stored."""
-
-LATE = "late: its place had been given to another"
-"""Why a rating is kept, but left out of the results."""
-
-
-class UnknownTask(InputError):
-    """There is no such task, or it is another rater's."""
-
-    def __init__(self) -> None:
-        super().__init__("a task is answered by the rater whom it was given to", cure="ask for the next task")
-
-
-@dataclass(frozen=True, slots=True)
-class Rater:
-    """Somebody who was invited. A self-rater is the person `user_id` of the dataset, and rates what they were
-    recommended themselves."""
-
-    rater_id: str
-    kind: RaterKind
-    name: str
-    user_id: str | None
-    expires_at: float | None
-    excluded_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StudyTask:
-    """What is put before a rater: all that a page may show, and nothing that tells who wrote it.
-
-    `texts` has one explanation, or two in the order in which they are to be shown. `number` counts the rater's tasks
-    from 1, `of` is how many there will be at most. A check looks as any other task does.
-    """
-
-    task_id: str
-    kind: Kind
-    instruction: Instruction
-    texts: tuple[str, ...]
-    number: int
-    of: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """What is stored of a task."""
-
-    answer: Answer
-    stored_at: float
+_SETTLE_EVERY = 25
+"""Answers between two looks at whether the stopping rule is met."""
 
 
 def open_store(url: str | Path) -> Store:
@@ -86,95 +49,42 @@ def open_store(url: str | Path) -> Store:
 
     Raises InputError where the URL is of another kind of database. A new one is empty until `Store.create`.
     """
-    return Store(schema.Database(f"sqlite:///{url}" if isinstance(url, Path) else url))
+    return Store(Database(f"sqlite:///{url}" if isinstance(url, Path) else url))
 
 
 class Store:
     """A study in a database. Times are seconds since 1970, as `time.time()` gives them."""
 
-    def __init__(self, database: schema.Database) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
-        self._fixed: tuple[StudyDesign, Domain, tuple[Gold, ...], int] | None = None
-
-    def close_database(self) -> None:
-        self.database.close()
+        self._known: Fixed | None = None
 
     # The study as a whole
 
     def exists(self) -> bool:
-        """Whether a study was created here."""
+        """Whether a study was created here. Raises WorkError where the database does not answer."""
         if not self.database.has_tables():
             return False
         with self.database.reading() as db:
-            return db.execute(sa.select(schema.study.c.id)).first() is not None
+            return db.execute(sa.select(study.c.id)).first() is not None
 
     def create(self, design: StudyDesign, material: Material, now: float) -> None:
         """Make the study. Raises InputError where there is one already, or the material does not fit the design."""
-        _check_fits(design, material)
-        self.database.make_tables()
+        check_fits(design, material)
         if self.exists():
-            raise InputError("a database holds one study", cure="give another file or database")
-        shared = [number for number, row in enumerate(material.rows) if not row.self_only]
-        drawn = assignment.cells(design, len(material.rows))
-        written = [
-            {"id": _random_id(), "row": number, "generator": name, "text": row.texts[name]}
-            for number, row in enumerate(material.rows)
-            for name in design.generators
-        ]
-        # In an order that says nothing of who wrote what.
-        written.sort(key=lambda one: str(one["id"]))
-        ids = {(one["row"], one["generator"]): one["id"] for one in written}
+            raise InputError("a database holds one study", value="one", cure="give another file or database")
+        self.database.make_tables()
         with self.database.writing() as db:
-            db.execute(
-                sa.insert(schema.study).values(
-                    id=1,
-                    design=design.model_dump_json(),
-                    domain=as_json(material.domain),
-                    gold=json.dumps([json.loads(as_json(gold)) for gold in material.gold]),
-                    state="open",
-                    places=len(drawn),
-                    created_at=now,
-                )
-            )
-            db.execute(
-                sa.insert(schema.row),
-                [
-                    {
-                        "id": number,
-                        "user_id": row.instruction.user.user_id,
-                        "item_id": row.instruction.candidate.item_id,
-                        "instruction": as_json(row.instruction),
-                        "self_only": row.self_only,
-                    }
-                    for number, row in enumerate(material.rows)
-                ],
-            )
-            db.execute(sa.insert(schema.explanation), written)
-            db.execute(
-                sa.insert(schema.cell),
-                [
-                    {
-                        "id": number,
-                        "row": cell.row,
-                        "label": label_of(cell.generators),
-                        "first": ids[cell.row, cell.generators[0]],
-                        "second": ids[cell.row, cell.generators[1]] if len(cell.generators) > 1 else None,
-                        "place": cell.place,
-                        "quota": design.ratings_per_cell if cell.row in shared else 0,
-                        "taken": 0,
-                    }
-                    for number, cell in enumerate(drawn)
-                ],
-            )
+            fill(db, design, material, now)
             _log(db, now, "organiser", f"created: {design.model_dump_json()}")
 
     @property
     def design(self) -> StudyDesign:
-        return self._constants()[0]
+        return self._fixed().design
 
     @property
     def domain(self) -> Domain:
-        return self._constants()[1]
+        return self._fixed().domain
 
     def state(self) -> State:
         with self.database.reading() as db:
@@ -185,19 +95,41 @@ class Store:
         self._turn(("open",), "paused", by, now)
 
     def resume(self, by: str, now: float) -> None:
+        """Give out tasks again."""
         self._turn(("paused",), "open", by, now)
 
-    def close(self, by: str, now: float) -> None:
+    def close(self, by: str, now: float, why: str = "") -> None:
         """End the study, for good. No answer is taken any more."""
-        self._turn(("open", "paused"), "closed", by, now)
+        self._turn(("open", "paused"), "closed", by, now, why)
 
-    def _turn(self, given: tuple[State, ...], to: State, by: str, now: float) -> None:
+    def unblind(self, by: str, now: float) -> None:
+        """Show results from now on. Raises InputError before the study is closed, and where it is unblinded already."""
+        with self.database.writing() as db:
+            if _state(db, lock=True) != "closed":
+                raise InputError("a study is closed before it is unblinded", value="open", cure="close it")
+            once = sa.update(study).where(study.c.unblinded_at.is_(None))
+            if not db.execute(once.values(unblinded_at=now, unblinded_by=storable(by))).rowcount:
+                raise InputError("a study is unblinded once", value="unblinded")
+            _log(db, now, by, "unblinded")
+
+    def settle(self, now: float) -> bool:
+        """Close the study if its rule says that enough is known; whether it did. Its quotas need no closing."""
+        goal = self.design.stop_at
+        if goal is None or self.state() != "open" or not results.narrower(self._answers(), self.design, goal):
+            return False
+        try:
+            self.close("stopping rule", now, f"every interval is narrower than {goal:g}")
+        except InputError:
+            return False  # another process was first
+        return True
+
+    def _turn(self, given: tuple[State, ...], to: State, by: str, now: float, why: str = "") -> None:
         with self.database.writing() as db:
             state = _state(db, lock=True)
             if state not in given:
                 raise InputError(f"a study becomes {to} that is {' or '.join(given)}", value=state)
-            db.execute(sa.update(schema.study).values(state=to))
-            _log(db, now, by, to)
+            db.execute(sa.update(study).values(state=to))
+            _log(db, now, by, f"{to}: {why}" if why else to)
 
     # Raters
 
@@ -216,148 +148,62 @@ class Store:
         """
         if (kind == "self") != (user_id is not None):
             raise InputError("a self-rater is a user of the dataset, a third-party rater is not", value=user_id)
-        token, rater_id = secrets.token_urlsafe(32), _random_id()
+        whose = None if user_id is None else storable(user_id)
+        token, rater_id = secrets.token_urlsafe(32), random_id()
         with self.database.writing() as db:
-            own = sa.select(schema.row.c.id).where(schema.row.c.user_id == user_id)
+            own = sa.select(schema.row.c.id).where(schema.row.c.user_id == whose)
             if kind == "self" and db.execute(own).first() is None:
                 raise InputError("a self-rater has recommendations in the study", value=user_id)
-            db.execute(
-                sa.insert(schema.rater).values(
-                    id=rater_id,
-                    kind=kind,
-                    token_hash=_hash(token),
-                    name=name,
-                    user_id=user_id,
-                    invited_at=now,
-                    expires_at=expires_at,
-                )
-            )
+            fields = {"name": storable(name), "user_id": whose, "invited_at": now, "expires_at": expires_at}
+            db.execute(sa.insert(rater).values(id=rater_id, kind=kind, token_hash=_hash(token), **fields))
             _log(db, now, by, f"invited {rater_id} ({kind})")
         return token
 
     def rater_of(self, token: str, now: float) -> Rater | None:
         """Whose token it is; None for one that was never given out, or is expired."""
         with self.database.reading() as db:
-            found = db.execute(sa.select(schema.rater).where(schema.rater.c.token_hash == _hash(token))).first()
+            found = db.execute(sa.select(rater).where(rater.c.token_hash == _hash(token))).first()
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
-        return _rater(found)
+        return overview.as_rater(found)
+
+    def exclude(self, rater_id: str, reason: str, by: str, now: float) -> None:
+        """Leave out all that a rater answered, and give their cells to others while the study is open.
+
+        Raises InputError after unblinding: who is left out is not to depend on the results.
+        """
+        with self.database.writing() as db:
+            _state(db, lock=True)
+            if db.execute(sa.select(study.c.unblinded_at)).scalar_one() is not None:
+                raise InputError("raters are excluded before the study is unblinded", value="unblinded")
+            if not reason.strip() or _rater(db, rater_id, lock=True).excluded_reason is not None:
+                raise InputError("a rater is excluded once, for a reason", value=reason)
+            db.execute(sa.update(rater).where(rater.c.id == rater_id).values(excluded_reason=storable(reason)))
+            giving.expire(db, task.c.rater == rater_id)
+            mine = sa.select(task.c.id).where(task.c.rater == rater_id)
+            out = sa.update(rating).where(rating.c.task.in_(mine), rating.c.left_out.is_(None))
+            counted = db.execute(out.values(left_out=f"rater excluded: {storable(reason)}").returning(rating.c.task))
+            ids = [one.task for one in counted]
+            held = sa.select(task.c.cell).where(task.c.id.in_(ids), task.c.holds)
+            giving.give_back(db, list(db.execute(held).scalars()))
+            _log(db, now, by, f"excluded {rater_id}: {reason}")
 
     # Tasks
 
     def next_task(self, rater_id: str, now: float) -> StudyTask | None:
-        """The task that the rater is at, or the next; None where there is none for them (now: see `state`).
+        """The task that the rater is at, or the next; None where there is none for them (`standing` says why).
 
         A task is held for the rater for `hold_minutes` from the last time that it was asked for.
         """
-        with self._assigning(now) as (db, state):
-            rater = db.execute(sa.select(schema.rater).where(schema.rater.c.id == rater_id)).one()
-            if state != "open" or rater.excluded_reason is not None:
-                return None
-            until = now + self.design.hold_minutes * 60
-            task = db.execute(sa.select(schema.task).where(_of(rater_id), schema.task.c.state == "open")).first()
-            if task is not None:
-                db.execute(sa.update(schema.task).where(schema.task.c.id == task.id).values(reserved_until=until))
-                return self._shown(db, task)
-            values = self._draw(db, rater)
-            if values is None:
-                return None
-            values |= {"id": _random_id(), "state": "open", "shown_at": now, "reserved_until": until}
-            task = db.execute(sa.insert(schema.task).values(values).returning(schema.task)).one()
-            return self._shown(db, task)
-
-    @contextmanager
-    def _assigning(self, now: float) -> Iterator[tuple[sa.Connection, State]]:
-        """A transaction that gives out tasks: one at a time, whatever is held too long given back."""
+        fixed = self._fixed()
         with self.database.writing() as db:
+            # One at a time gives out tasks: two would choose the same cell.
             state = _state(db, lock=True)
-            given_back = db.execute(
-                sa.update(schema.task)
-                .where(schema.task.c.state == "open", schema.task.c.reserved_until < now)
-                .values(state="expired")
-                .returning(schema.task.c.cell, schema.task.c.holds)
-            ).all()
-            _give_back(db, [task.cell for task in given_back if task.holds])
-            yield db, state
-
-    def _draw(self, db: sa.Connection, rater: Any) -> dict[str, Any] | None:
-        """What the rater's next task is to be; None where nothing is left for them."""
-        design, _, gold, _ = self._constants()
-        known = db.execute(
-            sa.select(schema.task.c.purpose, schema.cell.c.label, sa.func.count().label("times"))
-            .outerjoin_from(schema.task, schema.cell, schema.task.c.cell == schema.cell.c.id)
-            .where(_of(rater.id))
-            .group_by(schema.task.c.purpose, schema.cell.c.label)
-        ).all()
-        number = sum(one.times for one in known) + 1
-        purposes = assignment.schedule(design, rater.id)
-        if number > len(purposes):
-            return None
-        purpose = purposes[number - 1]
-        seen = {one.label: one.times for one in known if one.label is not None}
-        found = self._cell(db, rater, seen, number)
-        if found is None:
-            return None  # also where a check would be due: it would be the last
-        values: dict[str, Any] = {"rater": rater.id, "number": number, "purpose": purpose, "holds": False}
-        if purpose == "cell":
-            values["holds"] = rater.kind == "third-party"
-            if values["holds"]:
-                taken = sa.update(schema.cell).where(schema.cell.c.id == found.id)
-                db.execute(taken.values(taken=schema.cell.c.taken + 1))
-            shown = [found.first] if found.second is None else [found.first, found.second]
-            if len(shown) > 1 and assignment.turned(design.seed, rater.id, number):
-                shown.reverse()
-            return values | {
-                "kind": "rate" if len(shown) == 1 else "compare",
-                "row": found.row,
-                "cell": found.id,
-                "first": shown[0],
-                "second": shown[1] if len(shown) > 1 else None,
-            }
-        if purpose == "gold":
-            turn = purposes[: number - 1].count("gold")
-            return values | assignment.gold_task(design, gold, rater.id, number, turn)
-        text = db.execute(
-            sa.select(schema.explanation.c.text).where(schema.explanation.c.id == found.first)
-        ).scalar_one()
-        kind: Kind = "rate" if found.second is None else "compare"
-        return values | {"row": found.row} | assignment.attention_task(design, kind, text, rater.id, number)
-
-    def _cell(self, db: sa.Connection, rater: Any, seen: dict[str, int], number: int) -> Any:
-        """The cell that the rater is to see next: of those that they have not seen the least filled."""
-        cell, design, places = schema.cell, self.design, self._constants()[3]
-        unseen = ~sa.exists().where(schema.task.c.cell == cell.c.id, _of(rater.id))
-        if rater.kind == "self":
-            own = sa.select(schema.row.c.id).where(schema.row.c.user_id == rater.user_id)
-            fits = [cell.c.row.in_(own), unseen]
-        else:
-            open_cells = [cell.c.quota == design.ratings_per_cell, cell.c.taken < design.ratings_per_cell, unseen]
-            least = db.execute(sa.select(cell.c.taken).where(*open_cells).order_by(cell.c.taken).limit(1)).scalar()
-            fits = [cell.c.quota == design.ratings_per_cell, cell.c.taken == least, unseen]
-        start = assignment.pivot(design.seed, rater.id, number, places)
-        for label in assignment.by_need(labels(design), seen, design.seed, rater.id, number):
-            for part in (cell.c.place >= start, cell.c.place < start):
-                asked = sa.select(cell).where(*fits, cell.c.label == label, part).order_by(cell.c.place).limit(1)
-                if found := db.execute(asked).first():
-                    return found
-        return None
-
-    def _shown(self, db: sa.Connection, task: Any) -> StudyTask:
-        of = len(assignment.schedule(self.design, task.rater))
-        if task.check is not None:
-            check = json.loads(task.check)
-            texts = tuple(check["texts"])
-        else:
-            stored = sa.select(schema.explanation.c.id, schema.explanation.c.text)
-            found = db.execute(stored.where(schema.explanation.c.id.in_([task.first, task.second]))).all()
-            by_id = {one.id: one.text for one in found}
-            texts = tuple(by_id[one] for one in (task.first, task.second) if one is not None)
-        if task.row is None:
-            instruction = instruction_of(check["instruction"])
-        else:
-            asked = sa.select(schema.row.c.instruction).where(schema.row.c.id == task.row)
-            instruction = instruction_of(json.loads(db.execute(asked).scalar_one()))
-        return StudyTask(task.id, task.kind, instruction, texts, task.number, of)
+            who = _rater(db, rater_id)
+            if state != "open" or who.excluded_reason is not None:
+                return None
+            found = giving.give(db, fixed, who, now)
+            return None if found is None else giving.shown(db, found, overview.length(db, fixed, who))
 
     def submit(self, task_id: str, rater_id: str, answer: Answer, now: float) -> Outcome:
         """Store the rater's answer to their task, once: of a task that is answered nothing changes any more.
@@ -367,44 +213,41 @@ class Store:
         """
         with self.database.writing() as db:
             # Held until the end, so that nobody is excluded between this and the rating.
-            own = sa.select(schema.rater).where(schema.rater.c.id == rater_id).with_for_update(key_share=True)
-            rater = db.execute(own).first()
-            task = db.execute(sa.select(schema.task).where(schema.task.c.id == task_id, _of(rater_id))).first()
-            if rater is None or task is None:
+            who = _rater(db, rater_id, lock=True)
+            found = db.execute(sa.select(task).where(task.c.id == task_id, task.c.rater == rater_id)).first()
+            if found is None:
                 raise UnknownTask
-            if (task.kind == "rate") != isinstance(answer, Scores):
-                raise InputError("scores answer a rating, a choice a comparison", value=task.kind)
-            if task.state == "done":
+            if (found.kind == "rate") != isinstance(answer, Scores):
+                raise InputError("scores answer a rating, a choice a comparison", value=found.kind)
+            if found.state == "done":
                 return "already stored"
-            if _state(db) == "closed" or rater.excluded_reason is not None:
+            if _state(db) == "closed" or who.excluded_reason is not None:
                 return "refused"
-            left_out = None
-            open_still = sa.update(schema.task).where(schema.task.c.id == task_id, schema.task.c.state == "open")
-            if not db.execute(open_still.values(state="done")).rowcount:
-                again = sa.update(schema.task).where(schema.task.c.id == task_id, schema.task.c.state == "expired")
-                if not db.execute(again.values(state="done")).rowcount:
-                    return "already stored"
-                if task.holds and not _take(db, task.cell):
-                    left_out = LATE
+            counts = giving.finish(db, found)
             db.execute(
-                sa.insert(schema.rating).values(
+                sa.insert(rating).values(
                     task=task_id,
                     **{scale: getattr(answer, scale, None) for scale in SCALES},
                     winner=answer.winner if isinstance(answer, Choice) else None,
-                    comment=answer.comment,
-                    passed=_passed(task, answer),
-                    left_out=left_out,
+                    comment=storable(answer.comment),
+                    passed=_passed(found.check, answer),
+                    left_out=None if counts else LATE,
                     stored_at=now,
-                    seconds=max(now - task.shown_at, 0.0),
+                    seconds=max(now - found.shown_at, 0.0),
                 )
             )
-            return "stored"
+            n_stored = 0
+            if self.design.stop_at is not None:
+                n_stored = db.execute(sa.select(sa.func.count()).select_from(rating)).scalar_one()
+        if n_stored and n_stored % _SETTLE_EVERY == 0:
+            self.settle(now)
+        return "stored"
 
     def stored_answer(self, task_id: str, rater_id: str) -> StoredAnswer | None:
         """What is stored of the rater's task; None where nothing is."""
-        asked = sa.select(schema.rating).join_from(schema.rating, schema.task)
+        asked = sa.select(rating).join_from(rating, task).where(task.c.id == task_id, task.c.rater == rater_id)
         with self.database.reading() as db:
-            found = db.execute(asked.where(schema.task.c.id == task_id, _of(rater_id))).first()
+            found = db.execute(asked).first()
         if found is None:
             return None
         answer: Answer = (
@@ -414,85 +257,97 @@ class Store:
         )
         return StoredAnswer(answer, found.stored_at)
 
-    def _constants(self) -> tuple[StudyDesign, Domain, tuple[Gold, ...], int]:
-        """What never changes of a study: design, domain, gold tasks and the number of cells."""
-        if self._fixed is None:
+    # What is known of it all
+
+    def standing(self, rater_id: str) -> Standing:
+        """How far a rater is."""
+        fixed = self._fixed()
+        with self.database.reading() as db:
+            return overview.standing(db, fixed, _rater(db, rater_id), _state(db))
+
+    def progress(self) -> Progress:
+        """How far the study is, by rater and by cell; nothing of how anybody rated."""
+        with self.database.reading() as db:
+            return overview.progress(db, _state(db))
+
+    def events(self) -> list[Event]:
+        """All that was done to the study, in order."""
+        with self.database.reading() as db:
+            found = db.execute(sa.select(schema.event).order_by(schema.event.c.id))
+            return [Event(one.at, one.who, one.what) for one in found]
+
+    def agreement(self) -> list[Metric]:
+        """How far raters agree so far, over all generators together: it unblinds nothing. See `results.agreement`."""
+        return results.agreement(self._answers())
+
+    def ratings(self) -> pl.DataFrame:
+        """All answers with the generators that they are about: the columns of ANSWERS, a row for each, in the order
+        stored. Raises InputError before the study is unblinded."""
+        self._check_unblinded()
+        return self._answers()
+
+    def rows(self) -> list[StudyRow]:
+        """What the study put before people, with the generators' names. Raises InputError as `ratings` does."""
+        self._check_unblinded()
+        with self.database.reading() as db:
+            return overview.rows(db)
+
+    def _check_unblinded(self) -> None:
+        with self.database.reading() as db:
+            if db.execute(sa.select(study.c.unblinded_at)).scalar_one() is None:
+                raise InputError("results are shown when the study is closed and unblinded", cure="close, and unblind")
+
+    def _answers(self) -> pl.DataFrame:
+        recommender = self.design.recommender
+        with self.database.reading() as db:
+            return overview.answers(db, recommender)
+
+    def _fixed(self) -> Fixed:
+        if self._known is None:
             if not self.exists():
-                raise InputError("the database holds a study", cure="create one first")
+                raise InputError("the database holds a study", value="none", cure="create one first")
             with self.database.reading() as db:
-                found = db.execute(sa.select(schema.study)).one()
-            gold = tuple(gold_of(one) for one in json.loads(found.gold))
+                found = db.execute(sa.select(study)).one()
             design = StudyDesign.model_validate_json(found.design)
-            self._fixed = design, domain_of(json.loads(found.domain)), gold, found.places
-        return self._fixed
-
-
-def label_of(generators: tuple[str, ...]) -> str:
-    """One generator or two as a text, and back by `json.loads`."""
-    return json.dumps(generators)
-
-
-def labels(design: StudyDesign) -> list[str]:
-    """The labels of all kinds of cells of a design."""
-    return list(dict.fromkeys(label_of(cell.generators) for cell in assignment.cells(design, 1)))
-
-
-def _check_fits(design: StudyDesign, material: Material) -> None:
-    shared = sum(not row.self_only for row in material.rows)
-    if shared != design.rows:
-        raise InputError(f"a study of {design.rows} rows is given so many", value=shared)
-    for row in material.rows:
-        if missing := set(design.generators) - {name for name, text in row.texts.items() if text.strip()}:
-            raise InputError("each row of a study is explained by all of its generators", value=sorted(missing))
-    if len(material.gold) < design.gold:
-        raise InputError(f"a study with {design.gold} gold tasks is given so many", value=len(material.gold))
-
-
-def _of(rater_id: str) -> sa.ColumnElement[bool]:
-    return schema.task.c.rater == rater_id
+            gold = [gold_of(one) for one in json.loads(found.gold)]
+            labels = [one.label for one in assignment.cells(design, 1)]
+            self._known = Fixed(design, domain_of(json.loads(found.domain)), gold, labels, found.places)
+        return self._known
 
 
 def _state(db: sa.Connection, lock: bool = False) -> State:
     """The state of the study; with `lock`, nobody else passes here until the transaction ends."""
-    asked = sa.select(schema.study.c.state)
+    asked = sa.select(study.c.state)
     state: State = db.execute(asked.with_for_update() if lock else asked).scalar_one()
     return state
 
 
-def _take(db: sa.Connection, cell: int) -> bool:
-    """Take one more place of a cell, if it has one."""
-    free = sa.update(schema.cell).where(schema.cell.c.id == cell, schema.cell.c.taken < schema.cell.c.quota)
-    return db.execute(free.values(taken=schema.cell.c.taken + 1)).rowcount == 1
+def _rater(db: sa.Connection, rater_id: str, lock: bool = False) -> Rater:
+    """The rater; with `lock`, nobody else passes here with the same one until the transaction ends.
+
+    Raises InputError where there is none.
+    """
+    asked = sa.select(rater).where(rater.c.id == rater_id)
+    found = db.execute(asked.with_for_update(key_share=True) if lock else asked).first()
+    if found is None:
+        raise InputError("a rater was invited", value=rater_id)
+    return overview.as_rater(found)
 
 
-def _give_back(db: sa.Connection, cells: list[int]) -> None:
-    for cell in sorted(cells):
-        held = sa.update(schema.cell).where(schema.cell.c.id == cell)
-        db.execute(held.values(taken=schema.cell.c.taken - 1))
-
-
-def _passed(task: Any, answer: Answer) -> bool | None:
+def _passed(written: str | None, answer: Answer) -> bool | None:
     """Whether a check was answered as it should be; None for what is no check."""
-    if task.check is None:
+    if written is None:
         return None
-    check = json.loads(task.check)
+    check = json.loads(written)
     if isinstance(answer, Choice):
         return bool(answer.winner == check["winner"])
     return all(low <= getattr(answer, scale) <= high for scale, (low, high) in check["expected"].items())
 
 
-def _rater(found: Any) -> Rater:
-    return Rater(found.id, found.kind, found.name, found.user_id, found.expires_at, found.excluded_reason)
-
-
 def _log(db: sa.Connection, now: float, who: str, what: str) -> None:
-    db.execute(sa.insert(schema.event).values(at=now, who=who, what=what))
+    db.execute(sa.insert(schema.event).values(at=now, who=storable(who), what=storable(what)))
 
 
 def _hash(token: str) -> str:
     # 256 random bits need no salt and no slow hash.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _random_id() -> str:
-    return secrets.token_hex(16)

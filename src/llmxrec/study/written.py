@@ -16,6 +16,11 @@ def as_json(record: Domain | Instruction | Gold) -> str:
     return json.dumps(asdict(record))
 
 
+def storable(text: str) -> str:
+    """`text` without what a database does not take: NUL, and halves of characters."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def instruction_of(fields: Mapping[str, Any]) -> Instruction:
     return Instruction(
         fields["task"],
