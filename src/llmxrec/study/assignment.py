@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from llmxrec.evaluation.ratings import SCALES
@@ -48,6 +49,7 @@ def cells(design: StudyDesign, rows: int) -> list[Cell]:
     return [Cell(row, generators, place) for (row, generators), place in zip(found, places, strict=True)]
 
 
+@lru_cache(4096)
 def schedule(design: StudyDesign, rater: str) -> tuple[Purpose, ...]:
     """What each task of `rater` is for, in order: the cells with checks and gold spread among them at random."""
     draw = random.Random(derive(design.seed, "schedule", rater))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -47,7 +48,11 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         else:
             raise InputError("a study lies in SQLite or PostgreSQL", value=kind, cure="sqlite:///FILE")
-        self._writer = self._engine.execution_options(writing=True)
+        self._reader, self._writer = self._engine, self._engine.execution_options(writing=True)
+        if kind == "postgresql":
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        # Connections end with whoever opened them: nobody has to remember.
+        weakref.finalize(self, self._engine.dispose)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -58,7 +63,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that reads, and sees one state of things."""
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             yield connection
 
     def make_tables(self) -> None:
@@ -74,7 +79,8 @@ class Database:
             # The driver's words, in one line: they name the host and the user, never the password.
             raise WorkError(f"the study's database does not answer: {' '.join(str(error.orig).split())}") from None
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
+        """End the connections that are open; new ones are made where they are needed."""
         self._engine.dispose()
 
 

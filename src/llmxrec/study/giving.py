@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from llmxrec.study.accounts import Rater
 from llmxrec.study.creating import random_id
 from llmxrec.study.design import Kind, StudyDesign
 from llmxrec.study.material import Gold
-from llmxrec.study.schema import cell, explanation, row, task
+from llmxrec.study.schema import cell, row, task
 from llmxrec.study.written import instruction_of
 
 
@@ -37,13 +38,29 @@ class StudyTask:
 
 @dataclass(frozen=True)
 class Fixed:
-    """What never changes of a study: `labels` are of its kinds of cells, `places` how many cells there are."""
+    """What never changes of a study, so that it is read once.
+
+    `labels` are of its kinds of cells, `places` how many cells there are and `shared` how many of them are for
+    third-party raters; `instructions` go by row, `texts` by the id of the explanation.
+    """
 
     design: StudyDesign
     domain: Domain
     gold: Sequence[Gold]
     labels: Sequence[str]
     places: int
+    shared: int
+    instructions: Mapping[int, Instruction]
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a rater was given so far: how often each label, how many tasks in all, and in which states."""
+
+    labels: Mapping[str, int]
+    count: int
+    states: frozenset[str]
 
 
 def take(db: sa.Connection, cell_id: int) -> bool:
@@ -70,23 +87,28 @@ def give(db: sa.Connection, fixed: Fixed, rater: Rater, now: float) -> Any:
 
     It is the one that they have, or one whose place they lost and that is free again, or a new one.
     """
-    until = now + fixed.design.hold_minutes * 60
-    mine = sa.update(task).where(task.c.rater == rater.rater_id, task.c.state == "open")
-    # Who comes back after long did not read all the while.
-    shown_at = sa.case((task.c.reserved_until < now, now), else_=task.c.shown_at)
-    found = db.execute(mine.values(reserved_until=until, shown_at=shown_at).returning(task)).first()
-    if found is not None:
-        return found
+    given = given_to(db, rater.rater_id)
+    times = {"shown_at": now, "reserved_until": now + fixed.design.hold_minutes * 60}
+    if "open" in given.states:
+        # Who comes back after long did not read all the while.
+        first_shown = sa.case((task.c.reserved_until < now, now), else_=task.c.shown_at)
+        mine = sa.update(task).where(task.c.rater == rater.rater_id, task.c.state == "open")
+        # None where it was answered a moment ago: then there is another.
+        if found := db.execute(mine.values(times | {"shown_at": first_shown}).returning(task)).first():
+            return found
     expire(db, task.c.holds, task.c.reserved_until < now)
-    times = {"shown_at": now, "reserved_until": until, "state": "open"}
-    lost = reopenable(db, rater.rater_id)
-    if lost is not None:
-        take(db, lost.cell)
-        return db.execute(sa.update(task).where(task.c.id == lost.id).values(times).returning(task)).one()
-    values = _draw(db, fixed, rater)
+    lost = reopenable(db, rater.rater_id) if "expired" in given.states else None
+    if lost is not None and take(db, lost.cell):
+        again = sa.update(task).where(task.c.id == lost.id, task.c.state == "expired")
+        if found := db.execute(again.values(times | {"state": "open"}).returning(task)).first():
+            return found
+        give_back(db, [lost.cell])  # it was answered a moment ago, after all
+    values = _draw(db, fixed, rater, given)
     if values is None:
         return None
-    return db.execute(sa.insert(task).values(values | times | {"id": random_id()}).returning(task)).one()
+    return db.execute(
+        sa.insert(task).values(values | times | {"state": "open", "id": random_id()}).returning(task)
+    ).one()
 
 
 def finish(db: sa.Connection, given: Any) -> bool:
@@ -106,14 +128,14 @@ def reopenable(db: sa.Connection, rater_id: str) -> Any:
     ).first()
 
 
-def _draw(db: sa.Connection, fixed: Fixed, rater: Rater) -> dict[str, Any] | None:
+def _draw(db: sa.Connection, fixed: Fixed, rater: Rater, given: Given) -> dict[str, Any] | None:
     """The fields of the rater's next task, its place taken; None where nothing is left for them."""
-    number = _seen(db, rater.rater_id)[1]
-    purposes = assignment.schedule(fixed.design, rater.rater_id)
-    found = next_cell(db, fixed, rater)
+    found = next_cell(db, fixed, rater, given)
     # Without a cell there is no check either: it would be all that is left.
     if found is None:
         return None
+    number = given.count + 1
+    purposes = assignment.schedule(fixed.design, rater.rater_id)
     purpose, seed = purposes[number - 1], fixed.design.seed
     values: dict[str, Any] = {"rater": rater.rater_id, "number": number, "purpose": purpose, "holds": False}
     kind: Kind = "rate" if found.second is None else "compare"
@@ -121,7 +143,7 @@ def _draw(db: sa.Connection, fixed: Fixed, rater: Rater) -> dict[str, Any] | Non
         turn = purposes[: number - 1].count("gold")
         return values | assignment.gold_task(fixed.design, fixed.gold, rater.rater_id, number, turn)
     if purpose == "attention":
-        text = db.execute(sa.select(explanation.c.text).where(explanation.c.id == found.first)).scalar_one()
+        text = fixed.texts[found.first]
         return values | {"row": found.row} | assignment.attention_task(fixed.design, kind, text, rater.rater_id, number)
     shown = [found.first, found.second]
     if kind == "compare" and assignment.turned(seed, rater.rater_id, number):
@@ -130,28 +152,30 @@ def _draw(db: sa.Connection, fixed: Fixed, rater: Rater) -> dict[str, Any] | Non
     return values | {"kind": kind, "row": found.row, "cell": found.id, "first": shown[0], "second": shown[1]}
 
 
-def _seen(db: sa.Connection, rater_id: str) -> tuple[Mapping[str, int], int]:
-    """How often the rater was given each label, and the number of their next task."""
+def given_to(db: sa.Connection, rater_id: str) -> Given:
+    """What a rater was given so far."""
     counted = (
-        sa.select(cell.c.label, sa.func.count().label("times"))
+        sa.select(cell.c.label, task.c.state, sa.func.count().label("times"))
         .outerjoin_from(task, cell, task.c.cell == cell.c.id)
         .where(task.c.rater == rater_id)
-        .group_by(cell.c.label)
+        .group_by(cell.c.label, task.c.state)
     )
-    known = {one.label: one.times for one in db.execute(counted)}
-    number = sum(known.values()) + 1
-    known.pop(None, None)
-    return known, number
+    labels, count, states = Counter[str](), 0, set()
+    for one in db.execute(counted):
+        count += one.times
+        states.add(one.state)
+        if one.label is not None:
+            labels[one.label] += one.times
+    return Given(labels, count, frozenset(states))
 
 
-def next_cell(db: sa.Connection, fixed: Fixed, rater: Rater) -> Any:
+def next_cell(db: sa.Connection, fixed: Fixed, rater: Rater, given: Given) -> Any:
     """The cell that the rater is to see next: of those that they have not seen yet, one of the least filled.
 
     Of these one with the label that they have seen least, the next after a place drawn for this task. None where all
     are seen or full, or the rater has had as many as they are given.
     """
-    seed, quota, who = fixed.design.seed, fixed.design.ratings_per_cell, rater.rater_id
-    seen, number = _seen(db, who)
+    seed, quota, who, number = fixed.design.seed, fixed.design.ratings_per_cell, rater.rater_id, given.count + 1
     if number > len(assignment.schedule(fixed.design, who)):
         return None
     fits = [~sa.exists().where(task.c.cell == cell.c.id, task.c.rater == who)]
@@ -162,7 +186,7 @@ def next_cell(db: sa.Connection, fixed: Fixed, rater: Rater) -> Any:
         unfilled = sa.select(cell.c.taken).where(*fits, cell.c.taken < quota).order_by(cell.c.taken).limit(1)
         fits.append(cell.c.taken == db.execute(unfilled).scalar())
     start = assignment.pivot(seed, who, number, fixed.places)
-    for label in assignment.by_need(fixed.labels, seen, seed, who, number):
+    for label in assignment.by_need(fixed.labels, given.labels, seed, who, number):
         for part in (cell.c.place >= start, cell.c.place < start):
             asked = sa.select(cell).where(*fits, cell.c.label == label, part).order_by(cell.c.place).limit(1)
             if found := db.execute(asked).first():
@@ -170,18 +194,10 @@ def next_cell(db: sa.Connection, fixed: Fixed, rater: Rater) -> Any:
     return None
 
 
-def shown(db: sa.Connection, task_row: Any, of: int) -> StudyTask:
+def shown(fixed: Fixed, given: Any, of: int) -> StudyTask:
     """A row of the table of tasks as the rater is to see it."""
-    check = json.loads(task_row.check) if task_row.check is not None else {}
-    if task_row.row is None:
-        instruction = instruction_of(check["instruction"])
-    else:
-        asked = sa.select(row.c.instruction).where(row.c.id == task_row.row)
-        instruction = instruction_of(json.loads(db.execute(asked).scalar_one()))
-    texts = check.get("texts")
-    if texts is None:
-        ids = [one for one in (task_row.first, task_row.second) if one is not None]
-        stored = sa.select(explanation.c.id, explanation.c.text).where(explanation.c.id.in_(ids))
-        by_id = {one.id: one.text for one in db.execute(stored)}
-        texts = [by_id[one] for one in ids]
-    return StudyTask(task_row.id, task_row.kind, instruction, tuple(texts), task_row.number, of)
+    check = json.loads(given.check) if given.check is not None else {}
+    gold = given.row is None
+    instruction = instruction_of(check["instruction"]) if gold else fixed.instructions[given.row]
+    texts = check.get("texts") or [fixed.texts[one] for one in (given.first, given.second) if one is not None]
+    return StudyTask(given.id, given.kind, instruction, tuple(texts), given.number, of)

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from llmxrec.study import assignment, giving
 from llmxrec.study.accounts import LATE, CellProgress, Progress, Rater, RaterProgress, Standing, State
+from llmxrec.study.design import StudyDesign
 from llmxrec.study.giving import Fixed
 from llmxrec.study.material import StudyRow
 from llmxrec.study.schema import cell, explanation, rater, rating, row, study, task
-from llmxrec.study.written import instruction_of
+from llmxrec.study.written import domain_of, gold_of, instruction_of
 
 ANSWERS = {
     "task": pl.String,
@@ -43,14 +44,32 @@ ANSWERS = {
 ratings. `left_out` says why an answer does not count, null where it does."""
 
 
+def fixed(db: sa.Connection) -> Fixed:
+    """What never changes of the study."""
+    found = db.execute(sa.select(study)).one()
+    design = StudyDesign.model_validate_json(found.design)
+    rows = db.execute(sa.select(row.c.id, row.c.instruction))
+    texts = db.execute(sa.select(explanation.c.id, explanation.c.text))
+    shared = sa.select(sa.func.count()).select_from(cell).where(cell.c.quota > 0)
+    return Fixed(
+        design,
+        domain_of(json.loads(found.domain)),
+        [gold_of(one) for one in json.loads(found.gold)],
+        [one.label for one in assignment.cells(design, 1)],
+        found.places,
+        db.execute(shared).scalar_one(),
+        {one.id: instruction_of(json.loads(one.instruction)) for one in rows},
+        {one.id: one.text for one in texts},
+    )
+
+
 def length(db: sa.Connection, fixed: Fixed, who: Rater) -> int:
     """How many tasks the rater will be given at most."""
-    mine = sa.select(sa.func.count()).select_from(cell)
+    cells = fixed.shared
     if who.kind == "self":
-        mine = mine.join(row, cell.c.row == row.c.id).where(row.c.user_id == who.user_id)
-    else:
-        mine = mine.where(cell.c.quota > 0)
-    return assignment.length(assignment.schedule(fixed.design, who.rater_id), db.execute(mine).scalar_one())
+        mine = sa.select(sa.func.count()).select_from(cell).join(row, cell.c.row == row.c.id)
+        cells = db.execute(mine.where(row.c.user_id == who.user_id)).scalar_one()
+    return assignment.length(assignment.schedule(fixed.design, who.rater_id), cells)
 
 
 def standing(db: sa.Connection, fixed: Fixed, who: Rater, state: State) -> Standing:
@@ -59,7 +78,8 @@ def standing(db: sa.Connection, fixed: Fixed, who: Rater, state: State) -> Stand
     tasks = {one.state: one.times for one in db.execute(counted.group_by(task.c.state))}
     left = state == "open" and who.excluded_reason is None
     if left and "open" not in tasks:
-        left = giving.reopenable(db, who.rater_id) is not None or giving.next_cell(db, fixed, who) is not None
+        given = giving.given_to(db, who.rater_id)
+        left = giving.reopenable(db, who.rater_id) is not None or giving.next_cell(db, fixed, who, given) is not None
     return Standing(tasks.get("done", 0), length(db, fixed, who), state, who.excluded_reason, left)
 
 

@@ -18,7 +18,7 @@ from llmxrec.errors import InputError
 from llmxrec.evaluation.ratings import SCALES
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.records import Domain
-from llmxrec.study import assignment, giving, overview, results, schema
+from llmxrec.study import giving, overview, results, schema
 from llmxrec.study.accounts import (
     LATE,
     Event,
@@ -38,7 +38,7 @@ from llmxrec.study.design import StudyDesign
 from llmxrec.study.giving import Fixed, StudyTask
 from llmxrec.study.material import Material, StudyRow
 from llmxrec.study.schema import rater, rating, study, task
-from llmxrec.study.written import domain_of, gold_of, storable
+from llmxrec.study.written import storable
 
 _SETTLE_EVERY = 25
 """Answers between two looks at whether the stopping rule is met."""
@@ -176,7 +176,7 @@ class Store:
             _state(db, lock=True)
             if db.execute(sa.select(study.c.unblinded_at)).scalar_one() is not None:
                 raise InputError("raters are excluded before the study is unblinded", value="unblinded")
-            if not reason.strip() or _rater(db, rater_id, lock=True).excluded_reason is not None:
+            if not reason.strip() or _rater_and_state(db, rater_id, lock=rater)[0].excluded_reason is not None:
                 raise InputError("a rater is excluded once, for a reason", value=reason)
             db.execute(sa.update(rater).where(rater.c.id == rater_id).values(excluded_reason=storable(reason)))
             giving.expire(db, task.c.rater == rater_id)
@@ -198,12 +198,12 @@ class Store:
         fixed = self._fixed()
         with self.database.writing() as db:
             # One at a time gives out tasks: two would choose the same cell.
-            state = _state(db, lock=True)
-            who = _rater(db, rater_id)
+            who, state = _rater_and_state(db, rater_id, lock=study)
             if state != "open" or who.excluded_reason is not None:
                 return None
             found = giving.give(db, fixed, who, now)
-            return None if found is None else giving.shown(db, found, overview.length(db, fixed, who))
+            of = overview.length(db, fixed, who)
+        return None if found is None else giving.shown(fixed, found, of)
 
     def submit(self, task_id: str, rater_id: str, answer: Answer, now: float) -> Outcome:
         """Store the rater's answer to their task, once: of a task that is answered nothing changes any more.
@@ -213,7 +213,7 @@ class Store:
         """
         with self.database.writing() as db:
             # Held until the end, so that nobody is excluded between this and the rating.
-            who = _rater(db, rater_id, lock=True)
+            who, state = _rater_and_state(db, rater_id, lock=rater)
             found = db.execute(sa.select(task).where(task.c.id == task_id, task.c.rater == rater_id)).first()
             if found is None:
                 raise UnknownTask
@@ -221,7 +221,7 @@ class Store:
                 raise InputError("scores answer a rating, a choice a comparison", value=found.kind)
             if found.state == "done":
                 return "already stored"
-            if _state(db) == "closed" or who.excluded_reason is not None:
+            if state == "closed" or who.excluded_reason is not None:
                 return "refused"
             counts = giving.finish(db, found)
             db.execute(
@@ -263,7 +263,7 @@ class Store:
         """How far a rater is."""
         fixed = self._fixed()
         with self.database.reading() as db:
-            return overview.standing(db, fixed, _rater(db, rater_id), _state(db))
+            return overview.standing(db, fixed, *_rater_and_state(db, rater_id))
 
     def progress(self) -> Progress:
         """How far the study is, by rater and by cell; nothing of how anybody rated."""
@@ -307,11 +307,7 @@ class Store:
             if not self.exists():
                 raise InputError("the database holds a study", value="none", cure="create one first")
             with self.database.reading() as db:
-                found = db.execute(sa.select(study)).one()
-            design = StudyDesign.model_validate_json(found.design)
-            gold = [gold_of(one) for one in json.loads(found.gold)]
-            labels = [one.label for one in assignment.cells(design, 1)]
-            self._known = Fixed(design, domain_of(json.loads(found.domain)), gold, labels, found.places)
+                self._known = overview.fixed(db)
         return self._known
 
 
@@ -322,16 +318,17 @@ def _state(db: sa.Connection, lock: bool = False) -> State:
     return state
 
 
-def _rater(db: sa.Connection, rater_id: str, lock: bool = False) -> Rater:
-    """The rater; with `lock`, nobody else passes here with the same one until the transaction ends.
+def _rater_and_state(db: sa.Connection, rater_id: str, lock: sa.Table | None = None) -> tuple[Rater, State]:
+    """The rater, and the state of the study. Nobody else passes here with the same row of the table `lock`, until the
+    transaction ends.
 
-    Raises InputError where there is none.
+    Raises InputError where there is no such rater.
     """
-    asked = sa.select(rater).where(rater.c.id == rater_id)
-    found = db.execute(asked.with_for_update(key_share=True) if lock else asked).first()
+    asked = sa.select(rater, study.c.state).join_from(rater, study, sa.true()).where(rater.c.id == rater_id)
+    found = db.execute(asked if lock is None else asked.with_for_update(of=lock, key_share=True)).first()
     if found is None:
         raise InputError("a rater was invited", value=rater_id)
-    return overview.as_rater(found)
+    return overview.as_rater(found), found.state
 
 
 def _passed(written: str | None, answer: Answer) -> bool | None:
