@@ -26,9 +26,6 @@ from llmxrec.study.design import StudyDesign
 from llmxrec.study.material import StudyRow
 from llmxrec.workspace import Workspace, atomic
 
-PEOPLE = "people"
-"""What the judge is called whose verdicts are those of a study's raters."""
-
 _FEWEST_ROWS = 30
 """Intervals over fewer recommendations are too narrow to end a study by."""
 
@@ -55,11 +52,11 @@ def ratings_of(answers: pl.DataFrame) -> list[Rating]:
 
 
 def verdicts_of(answers: pl.DataFrame) -> list[Verdict]:
-    """The comparisons that count of `answers`, of third-party raters, as verdicts of the judge PEOPLE."""
+    """The comparisons that count of `answers`, of third-party raters, as verdicts of `verdicts.PEOPLE`."""
     return [
         Verdict(
             one["recommender"],
-            PEOPLE,
+            comparisons.PEOPLE,
             one["user_id"],
             one["item_id"],
             one["first"],
@@ -117,7 +114,7 @@ def bring_in(answers: pl.DataFrame, workspace: Workspace) -> list[Path]:
         part = answers.filter(recommender=recommender)
         for records, file in (
             (ratings_of(part), workspace.ratings(recommender)),
-            (verdicts_of(part), workspace.verdicts(recommender, PEOPLE)),
+            (verdicts_of(part), workspace.verdicts(recommender, comparisons.PEOPLE)),
         ):
             if records:
                 with atomic(file) as draft:
