@@ -215,7 +215,7 @@ def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFr
 
 
 def doubts(workspace: Workspace, recommender: str, judge: str) -> str:
-    """Why verdicts of `judge` are not to be believed: found INVALID, or never measured. Empty: it is VALID, or people."""
+    """Why verdicts of `judge` are not to be believed: INVALID, or never measured. Empty: it is VALID, or people."""
     if judge == PEOPLE:
         return ""
     file = workspace.validity(recommender, judge)

@@ -39,6 +39,7 @@ class Database:
         if kind == "postgresql":
             with _needing_psycopg():
                 self._engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **pool)
+            sa.event.listen(self._engine, "begin", _begin_postgres)
         elif kind == "sqlite" and parsed.database and parsed.database != ":memory:":
             # SQLite lets waiting writers try again by chance; those of one process stand in line instead.
             self._turn = threading.Lock()
@@ -48,16 +49,21 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         else:
             raise InputError("a study lies in SQLite or PostgreSQL", value=kind, cure="sqlite:///FILE")
-        self._reader, self._writer = self._engine, self._engine.execution_options(writing=True)
+        self._reader, self._writer = self._engine, self._engine.execution_options(writing="durable")
+        self._hasty = self._engine.execution_options(writing="hasty")
         if kind == "postgresql":
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # Connections end with whoever opened them: nobody has to remember.
         weakref.finalize(self, self._engine.dispose)
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that writes: committed at the end, undone where anything is raised."""
-        with self._turn, self._writer.begin() as connection:
+    def writing(self, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that writes: committed at the end, undone where anything is raised.
+
+        It is then on the disk, whatever happens to the machine; where it is not `durable`, it outlives this process
+        only, and is on the disk with the next that is.
+        """
+        with self._turn, (self._writer if durable else self._hasty).begin() as connection:
             yield connection
 
     @contextmanager
@@ -94,15 +100,20 @@ def _needing_psycopg() -> Iterator[None]:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    # What was acknowledged is on the disk, whatever happens to the machine.
-    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A writer that begins as a reader cannot wait for another: it would have read what has changed since.
     writing = connection.get_execution_options().get("writing")
+    if writing:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if writing == 'durable' else 'NORMAL'}")
+    # A writer that begins as a reader cannot wait for another: it would have read what has changed since.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _begin_postgres(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("writing") == "hasty":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
 
 def _hidden(url: str) -> str:

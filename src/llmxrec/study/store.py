@@ -196,7 +196,8 @@ class Store:
         A task is held for the rater for `hold_minutes` from the last time that it was asked for.
         """
         fixed = self._fixed()
-        with self.database.writing() as db:
+        # A task that a power cut loses is asked for again.
+        with self.database.writing(durable=False) as db:
             # One at a time gives out tasks: two would choose the same cell.
             who, state = _rater_and_state(db, rater_id, lock=study)
             if state != "open" or who.excluded_reason is not None:
