@@ -9,11 +9,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
+import sqlalchemy as sa
 from tests.conftest import REPOSITORY
-from tests.study.small import START, created, design, invited
+from tests.study.small import START, answer_to, created, design, invited
+
+from llmxrec.study import schema
+from llmxrec.study.accounts import LATE
 
 KILLS = 10
 
@@ -54,6 +59,47 @@ def test_64_raters_at_once_with_kills(study_url: str, tmp_path: Path) -> None:
     for task, rater, *scores in acknowledged:
         # A rater who was told "already stored" after a kill may have had other scores in mind: whose the task is holds.
         assert stored[task][0] == rater, scores
+
+
+def test_answers_that_come_while_their_places_are_given_to_others(study_url: str) -> None:
+    # Few places, held for so short that they are taken back, given anew and answered late all the time.
+    plan = design(generators=("A",), rows=12, ratings_per_cell=3, hold_minutes=0.02 / 60)
+    store = created(study_url, plan)
+    raters = [invited(store, f"rater {n}") for n in range(24)]
+
+    def work(rater: str) -> int:
+        draw, acknowledged = random.Random(rater), 0
+        for _ in range(40):
+            if task := store.next_task(rater, time.time()):
+                time.sleep(draw.choice([0.0, 0.02, 0.05]))
+                acknowledged += store.submit(task.task_id, rater, answer_to(task), time.time()) == "stored"
+        return acknowledged
+
+    with ThreadPoolExecutor(len(raters)) as pool:
+        acknowledged = sum(pool.map(work, raters))
+    task, rating = schema.task, schema.rating
+    late = store.next_task(invited(store), time.time() + 60)  # what is held too long is taken back
+    with store.database.reading() as db:
+        counted = sa.select(task.c.cell).join_from(task, rating).where(rating.c.left_out.is_(None))
+        held = Counter(db.execute(counted).scalars())
+        taken = {cell.id: cell.taken for cell in db.execute(sa.select(schema.cell))}
+        n_late = db.execute(sa.select(sa.func.count()).where(rating.c.left_out == LATE)).scalar_one()
+        stored = db.execute(sa.select(sa.func.count()).select_from(rating)).scalar_one()
+    assert late is None and set(taken.values()) == {3}
+    assert held == taken and stored == acknowledged == 36 + n_late and n_late > 0
+
+
+def test_two_tabs_that_ask_at_once_are_given_one_task(study_url: str) -> None:
+    store = created(study_url, design(rows=10))
+    rater = invited(store)
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(1, 21):
+            tabs = [pool.submit(store.next_task, rater, START) for _ in range(4)]
+            task, *others = [tab.result() for tab in tabs]
+            assert task is not None and task.number == number and others == [task] * 3
+            clicks = [pool.submit(store.submit, task.task_id, rater, answer_to(task), START) for _ in range(4)]
+            assert sorted(click.result() for click in clicks) == ["already stored"] * 3 + ["stored"]
+    assert store.progress().stored == 20
 
 
 def _start(url: str, file: Path, raters: list[str]) -> subprocess.Popen[bytes]:

@@ -88,7 +88,7 @@ def give(db: sa.Connection, fixed: Fixed, rater: Rater, now: float) -> Any:
     It is the one that they have, or one whose place they lost and that is free again, or a new one.
     """
     given = given_to(db, rater.rater_id)
-    times = {"shown_at": now, "reserved_until": now + fixed.design.hold_minutes * 60}
+    times: dict[str, Any] = {"shown_at": now, "reserved_until": now + fixed.design.hold_minutes * 60}
     if "open" in given.states:
         # Who comes back after long did not read all the while.
         first_shown = sa.case((task.c.reserved_until < now, now), else_=task.c.shown_at)
@@ -98,17 +98,25 @@ def give(db: sa.Connection, fixed: Fixed, rater: Rater, now: float) -> Any:
             return found
     expire(db, task.c.holds, task.c.reserved_until < now)
     lost = reopenable(db, rater.rater_id) if "expired" in given.states else None
-    if lost is not None and take(db, lost.cell):
-        again = sa.update(task).where(task.c.id == lost.id, task.c.state == "expired")
-        if found := db.execute(again.values(times | {"state": "open"}).returning(task)).first():
-            return found
-        give_back(db, [lost.cell])  # it was answered a moment ago, after all
+    if lost is not None and (found := _reopen(db, lost, times)):
+        return found
     values = _draw(db, fixed, rater, given)
     if values is None:
         return None
     return db.execute(
         sa.insert(task).values(values | times | {"state": "open", "id": random_id()}).returning(task)
     ).one()
+
+
+def _reopen(db: sa.Connection, lost: Any, times: dict[str, Any]) -> Any:
+    """The task `lost`, open again, its place taken; None where it was answered, or its place went, a moment ago."""
+    # First the task, then its cell, as whoever answers it late: two that lock in turn never wait for each other.
+    again = sa.update(task).where(task.c.id == lost.id, task.c.state == "expired")
+    found = db.execute(again.values(times | {"state": "open"}).returning(task)).first()
+    if found is None or take(db, found.cell):
+        return found
+    db.execute(sa.update(task).where(task.c.id == lost.id).values(state="expired"))
+    return None
 
 
 def finish(db: sa.Connection, given: Any) -> bool:
@@ -148,7 +156,11 @@ def _draw(db: sa.Connection, fixed: Fixed, rater: Rater, given: Given) -> dict[s
     shown = [found.first, found.second]
     if kind == "compare" and assignment.turned(seed, rater.rater_id, number):
         shown.reverse()
-    values["holds"] = rater.kind == "third-party" and take(db, found.id)
+    if rater.kind == "third-party":
+        if not take(db, found.id):
+            # Its last place went to a late answer a moment ago: there may be another cell.
+            return _draw(db, fixed, rater, given)
+        values["holds"] = True
     return values | {"kind": kind, "row": found.row, "cell": found.id, "first": shown[0], "second": shown[1]}
 
 
