@@ -167,6 +167,12 @@ class Store:
             return None
         return overview.as_rater(found)
 
+    def rater(self, rater_id: str) -> Rater | None:
+        """The rater of that id, if there is one."""
+        with self.database.reading() as db:
+            found = db.execute(sa.select(rater).where(rater.c.id == rater_id)).first()
+        return None if found is None else overview.as_rater(found)
+
     def exclude(self, rater_id: str, reason: str, by: str, now: float) -> None:
         """Leave out all that a rater answered, and give their cells to others while the study is open.
 
@@ -205,6 +211,16 @@ class Store:
             found = giving.give(db, fixed, who, now)
             of = overview.length(db, fixed, who)
         return None if found is None else giving.shown(fixed, found, of)
+
+    def task(self, task_id: str, rater_id: str) -> StudyTask | None:
+        """The rater's task of that id, answered or not; None where they were given none such."""
+        fixed = self._fixed()
+        with self.database.reading() as db:
+            found = db.execute(sa.select(task).where(task.c.id == task_id, task.c.rater == rater_id)).first()
+            if found is None:
+                return None
+            of = overview.length(db, fixed, _rater_and_state(db, rater_id)[0])
+        return giving.shown(fixed, found, of)
 
     def submit(self, task_id: str, rater_id: str, answer: Answer, now: float) -> Outcome:
         """Store the rater's answer to their task, once: of a task that is answered nothing changes any more.
