@@ -48,6 +48,7 @@ from llmxrec.cli import (  # noqa: E402 - they add their commands
     replays,
     reporting,
     runs,
+    studying,
     tuning,
 )
 
@@ -62,5 +63,6 @@ __all__ = [
     "replays",
     "reporting",
     "runs",
+    "studying",
     "tuning",
 ]
