@@ -26,7 +26,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,torch,tune,openai,judge,predict,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,torch,tune,openai,judge,predict,study,postgres,dev]'
 	touch $@ $(VENV)/.base
 
 $(BIN)/python:

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 from tests.generators.loopback import Loopback, Serve
 from tests.generators.tiny import make_models
+from tests.study.databases import Cluster, programs, running
 from typer.testing import CliRunner
 
 from llmxrec.cli import app
@@ -65,6 +66,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tiny")
     make_models(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server of our own."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
+    with running(found) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def study_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database for a study: each test that asks for it is run on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return cluster.new()
 
 
 @pytest.fixture

@@ -257,3 +257,26 @@ class Verdict:
     raw: str = ""
     order_free: bool = False
     rater: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a person says of one explanation, without knowing who wrote it: the paper's three scores.
+
+    Scores run from 1 to 10, higher is better (`redundancy` 10: nothing too much). `order` is the place of the rating
+    among all that the rater was shown, from 1, `seconds` the time from showing to storing. `self_rated`: the rater is
+    the person whom the item was recommended to.
+    """
+
+    recommender: str
+    generator: str
+    user_id: str
+    item_id: str
+    rater: str
+    reasonability: int
+    attractiveness: int
+    redundancy: int
+    order: int
+    seconds: float
+    comment: str = ""
+    self_rated: bool = False

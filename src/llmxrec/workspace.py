@@ -56,6 +56,10 @@ class Workspace:
     def verdicts(self, recommender: str, judge: str) -> Path:
         return self.path / "verdicts" / safe_name(recommender) / f"{safe_name(judge)}.jsonl"
 
+    def ratings(self, recommender: str) -> Path:
+        """What people rated: explanations of what `recommender` recommends."""
+        return self.path / "ratings" / f"{safe_name(recommender)}.jsonl"
+
     def validity(self, recommender: str, judge: str) -> Path:
         """What a judge was found to be worth when it gave its verdicts."""
         return self.verdicts(recommender, judge).with_suffix(".validity.json")

@@ -48,6 +48,7 @@ from llmxrec.cli import (  # noqa: E402 - they add their commands
     replays,
     reporting,
     runs,
+    studying,
     truth,
     tuning,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "replays",
     "reporting",
     "runs",
+    "studying",
     "truth",
     "tuning",
 ]

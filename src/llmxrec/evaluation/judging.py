@@ -51,7 +51,7 @@ def contests(part: Part, recommender: str) -> Iterator[Contest]:
         stray = recommended is not None and recommended.get((user_id, item_id), 0) < 1
         if len(by_generator) < 2 or question is None or stray:
             continue
-        asked = question.words or _words(template.render(question.instruction, part.domain))
+        asked = question.words or words_of(template.render(question.instruction, part.domain))
         case = Case("", asked, tuple(by_generator.values()), question.instruction, part.domain)
         generators = tuple(by_generator)
         yield Contest(replace(case, key=_digest(user_id, item_id, generators, case)), user_id, item_id, generators)
@@ -153,7 +153,7 @@ def _verdict(contest: Contest, ruling: Ruling, judge: Judge, recommender: str) -
     )
 
 
-def _words(messages: Sequence[Message]) -> str:
+def words_of(messages: Sequence[Message]) -> str:
     """What was asked, without the system's instructions to a generator."""
     return "\n\n".join(message.content for message in messages if message.role != "system")
 

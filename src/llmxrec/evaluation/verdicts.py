@@ -32,6 +32,9 @@ VERDICTS = {
 ASKED = ["recommender", "judge", "user_id", "item_id", "first", "second", "rater"]
 """What was asked, and whom: the key of a verdict. One asked again replaces the one before."""
 
+PEOPLE = "people"
+"""What the judge is called whose verdicts are those of people, each with the rater who said so."""
+
 RELEASED = "released"
 """What the judge is called whose verdicts the paper's authors released."""
 

@@ -25,6 +25,11 @@ def export(explanations: pl.DataFrame, dataset: Dataset, file: Path) -> None:
     titles = dataset.items.select("item_id", "title")
     columns = ["user_id", "item_id", "title", *(c for c in explanations.columns if c not in ("user_id", "item_id"))]
     table = explanations.join(titles, on="item_id", how="left", maintain_order="left").select(columns)
+    write_by_ending(table, file)
+
+
+def write_by_ending(table: pl.DataFrame, file: Path) -> None:
+    """Write `table` as the ending of `file` says, one of ENDINGS; in CSV, text is defused."""
     with atomic(file) as draft:
         if file.suffix == ".parquet":
             table.write_parquet(draft)

@@ -13,7 +13,7 @@ import polars as pl
 from llmxrec.errors import InputError
 from llmxrec.evaluation.agreement import agreement
 from llmxrec.evaluation.ranking import outcomes, positions, score, strengths, trivial_rules, word_counts
-from llmxrec.evaluation.verdicts import RELEASED, read_verdicts
+from llmxrec.evaluation.verdicts import PEOPLE, RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.export import defuse
@@ -202,6 +202,7 @@ def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFr
     why = f"the judge taught {', '.join(taught)}; ask another" if taught else doubts(workspace, recommender, judge)
     if why:
         return f"no winner: {why}"
+    whose = "by people's own comparisons" if judge == PEOPLE else "the judge is VALID"
     ranked = scores.drop_nulls("win_ratio").sort("win_ratio", descending=True)
     if ranked.is_empty():
         return "no winner: nothing could be read"
@@ -209,12 +210,14 @@ def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFr
     apart = [other for other in others if other["win_ratio_high"] >= best["win_ratio_low"]]
     if apart:
         names = ", ".join(other["generator"] for other in apart)
-        return f"{best['generator']} wins most, but not surely more than {names}; the judge is VALID"
-    return f"{best['generator']} wins; the judge is VALID"
+        return f"{best['generator']} wins most, but not surely more than {names}; {whose}"
+    return f"{best['generator']} wins; {whose}"
 
 
 def doubts(workspace: Workspace, recommender: str, judge: str) -> str:
-    """Why verdicts of `judge` are not to be believed: it was found INVALID, or never measured. Empty: it is VALID."""
+    """Why verdicts of `judge` are not to be believed: INVALID, or never measured. Empty: it is VALID, or people."""
+    if judge == PEOPLE:
+        return ""
     file = workspace.validity(recommender, judge)
     try:
         found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ def judge_explanations(
     with atomic(workspace.validity(recommender, label)) as file:
         file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
     return outcome
+
+
+def tuned_people(workspace: Workspace, recommender: str, generators: Collection[str]) -> frozenset[str]:
+    """Those whom one of `generators`, that explained recommendations of `recommender` here, was tuned on."""
+    specs = _specs(workspace, recommender)
+    return frozenset().union(*(_learned_from(workspace, spec) for name, spec in specs.items() if name in generators))
 
 
 def _specs(workspace: Workspace, recommender: str) -> dict[str, str]:

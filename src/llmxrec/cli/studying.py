@@ -1,0 +1,112 @@
+"""The command study: people rate explanations in a web page."""
+
+from __future__ import annotations
+
+from time import time
+from typing import Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import listed, only, printable, say
+from llmxrec.cli.data import WorkspacePath
+from llmxrec.errors import InputError, MissingExtra
+from llmxrec.lookup import closest
+from llmxrec.workspace import Workspace
+
+SECRET_VARIABLE = "LLMXREC_STUDY_SECRET"  # noqa: S105 - its name only
+
+
+@app.command()
+def study(
+    workspace: WorkspacePath,
+    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
+    generators: Annotated[str | None, typer.Option(help="Whose explanations, with commas; all, if not said.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Recommendations that are rated.")] = 200,
+    ratings: Annotated[int, typer.Option(min=1, help="Raters of each explanation.")] = 3,
+    mode: Annotated[str, typer.Option(help="rate, compare or both.")] = "rate",
+    tasks: Annotated[int, typer.Option(min=1, help="Explanations that one rater is given, at most.")] = 50,
+    stop_at: Annotated[
+        float | None, typer.Option(help="End before the quotas where all 95 % intervals are narrower, in points.")
+    ] = None,
+    own: Annotated[
+        list[str] | None, typer.Option("--self", metavar="USER", help="A user who rates what was recommended to them.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample, and of who is given what.")] = 1,
+    database: Annotated[
+        str | None, typer.Option(help="postgresql://... or sqlite:///FILE; study.db in the workspace, if not said.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; by default, where only this machine can reach it.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    address: Annotated[
+        str | None, typer.Option(help="How browsers reach it, if another way: https://study.example.org")
+    ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(envvar=SECRET_VARIABLE, help="What links and sessions are signed with, 16 signs or more."),
+    ] = None,
+    invite: Annotated[int, typer.Option(min=0, help="Raters to make links for.")] = 0,
+    power: Annotated[bool, typer.Option("--power", help="Only say what such a study can find.")] = False,
+    explore: Annotated[bool, typer.Option("--explore", help="Open the explorer while the study runs.")] = False,
+) -> None:
+    """Have people rate or compare explanations in a web page, blind. What is stored goes on with the same command."""
+    from llmxrec.settings import check
+    from llmxrec.study.design import StudyDesign
+    from llmxrec.study.power import statement
+
+    if power:
+        say(statement(rows, ratings))
+        return
+    try:
+        from llmxrec.stages.studying import invitations, make_study, told
+        from llmxrec.study.access import Access, kept_secret
+        from llmxrec.study.app import create_app
+        from llmxrec.study.guard import Site, is_loopback
+        from llmxrec.study.serving import listen, serve
+        from llmxrec.study.store import open_store
+    except ImportError:
+        raise MissingExtra("the study", "study") from None
+    place = Workspace(workspace)
+    if not place.dataset.is_dir():
+        raise InputError("a study is about a workspace", value=str(workspace), cure="make one with: llmxrec init")
+    outside = not is_loopback(host)
+    if outside and secret is None:
+        raise InputError(
+            "a study that others reach has a secret", value=host, cure=f"set {SECRET_VARIABLE}, or give --secret"
+        )
+    if outside and address is None and host in ("0.0.0.0", "::"):  # noqa: S104 - what the user said
+        raise InputError("a study that others reach has an address", value=host, cure="--address https://HOST")
+    with listen(host, port) as at:
+        site = Site.at(address or f"http://{f'[{host}]' if ':' in host else host}:{at.getsockname()[1]}")
+        access = Access(secret or kept_secret(place.path / "study.key"))
+        store = open_store(database or place.path / "study.db")
+        known = store.exists()
+        if not known:
+            explained = [name for name in place.recommenders() if place.generators(name)]
+            whose = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+            settings = {"rows": rows, "ratings_per_cell": ratings, "mode": mode, "tasks_per_rater": tasks, "seed": seed}
+            there = place.generators(whose)
+            names = listed(generators) or tuple(there)
+            for name in names:
+                if name not in there:
+                    raise closest("generator", name, there)
+            asked = {"recommender": whose, "generators": names, "stop_at": stop_at, **settings}
+            design = check(StudyDesign, {key: value for key, value in asked.items() if value is not None}, "the study")
+            say(statement(design.rows, design.ratings_per_cell))
+            make_study(place, store, design, people=own or ())
+        for line in told(store.design):
+            say(line)
+        if known:
+            say("it goes on with what is stored; what it asks of whom is as it was designed")
+        for name, person in invitations(store, invite, () if known else own or ()):
+            token = store.invite("self" if person else "third-party", name, time(), person)
+            typer.echo(f"{printable(name)}: {site.origin}/enter/{token}")
+        typer.echo(f"organiser: {site.origin}/organise/enter/{access.organiser_token}")
+        if outside and not site.https:
+            say(
+                "note: links and answers are sent unencrypted; put a proxy with TLS before it, and say --address https://"
+            )
+        say(f"serving {site.origin}; Ctrl+C ends it, and the same command goes on")
+        serve(create_app(store, access, site, place, explore=explore), at)
