@@ -30,7 +30,7 @@ def judge_explanations(
     explained the same recommendation, or only to such people.
     """
     found = list(contests(read_part(workspace), recommender))
-    tuned = {name: _learned_from(workspace, spec) for name, spec in _specs(workspace, recommender).items()}
+    tuned = tuned_people(workspace, recommender)
     taught = _learned_from(workspace, str(settings.get("judge", "")))
     compared = [
         one for one in found if one.user_id not in taught.union(*(tuned.get(name, ()) for name in one.generators))
@@ -52,6 +52,15 @@ def judge_explanations(
     with atomic(workspace.validity(recommender, label)) as file:
         file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
     return outcome
+
+
+def tuned_people(workspace: Workspace, recommender: str) -> dict[str, frozenset[str]]:
+    """The people on whose rows each generator was tuned that explained recommendations of `recommender`, by its name.
+
+    Explanations of their recommendations tell nothing of how it explains to others. Raises InputError where an adapter
+    is gone, so that nobody can say.
+    """
+    return {name: _learned_from(workspace, spec) for name, spec in _specs(workspace, recommender).items()}
 
 
 def _specs(workspace: Workspace, recommender: str) -> dict[str, str]:
