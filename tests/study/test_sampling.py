@@ -111,6 +111,14 @@ def test_gold_needs_two_items() -> None:
         sample(part(1), design(rows=1, gold=1))
     # Texts that name nothing may be as true of another item.
     whole = part(10)
-    vague = [replace(one, rows=[replace(row, text="You will like this.") for row in one.rows]) for one in whole.answers]
+    vague = [
+        replace(
+            one,
+            rows=[
+                replace(row, text="Prefilm 1, film 2, Film 33: you will like this, as any other.") for row in one.rows
+            ],
+        )
+        for one in whole.answers
+    ]
     with pytest.raises(InputError, match="explanations that name the item"):
         sample(replace(whole, answers=vague), design(rows=4, gold=1))

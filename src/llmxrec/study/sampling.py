@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Collection, Sequence
 
 from llmxrec.errors import InputError
@@ -50,8 +51,8 @@ def sample(
 def made_gold(rows: Sequence[StudyRow], design: StudyDesign) -> tuple[Gold, ...]:
     """Three times as many gold tasks as the design gives a rater, made of `rows`, the first of them first.
 
-    The explanation of another item is shown, which it names. Alone it is not reasonable: 1 to 5 points. Beside the item's own
-    explanation it is not the better one. Raises InputError where all rows are about one item.
+    The explanation of another item is shown, which it names. Alone it is not reasonable: 1 to 5 points. Beside the
+    item's own explanation it is not the better one. Raises InputError where there are no such explanations.
     """
     count = min(3 * design.gold, len(rows)) if len(rows) >= design.gold else design.gold
     found: list[Gold] = []
@@ -80,7 +81,8 @@ def _naming_another(title: str, rows: Sequence[StudyRow], generators: Sequence[s
         own = row.instruction.candidate.title
         if own != title:
             for name in generators:
-                if own.casefold() in row.texts[name].casefold():
+                # As a whole word and as it is spelt: "Her" is in no "another".
+                if re.search(rf"(?<!\w){re.escape(own)}(?!\w)", row.texts[name]):
                     return name, row.texts[name]
     return None
 
