@@ -16,7 +16,9 @@ from llmxrec.study.sampling import sample
 
 
 def explained(generator: str, number: int, status: Status = "ok") -> Explanation:
-    return Explanation("bpr", generator, f"u{number}", f"i{number}", 1, f"{generator} of {number}", status, "digest", 1)
+    return Explanation(
+        "bpr", generator, f"u{number}", f"i{number}", 1, f"{generator}, Film {number} of {number}", status, "digest", 1
+    )
 
 
 def part(people: int = 10, *, broken: int = 0) -> Part:
@@ -105,5 +107,18 @@ def test_gold_tasks_explain_another_item(mode: str) -> None:
 
 
 def test_gold_needs_two_items() -> None:
-    with pytest.raises(InputError, match="explanations of different items"):
+    with pytest.raises(InputError, match="explanations that name the item, of different items"):
         sample(part(1), design(rows=1, gold=1))
+    # Texts that name nothing may be as true of another item.
+    whole = part(10)
+    vague = [
+        replace(
+            one,
+            rows=[
+                replace(row, text="Prefilm 1, film 2, Film 33: you will like this, as any other.") for row in one.rows
+            ],
+        )
+        for one in whole.answers
+    ]
+    with pytest.raises(InputError, match="explanations that name the item"):
+        sample(replace(whole, answers=vague), design(rows=4, gold=1))

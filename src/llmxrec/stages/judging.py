@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def judge_explanations(
     explained the same recommendation, or only to such people.
     """
     found = list(contests(read_part(workspace), recommender))
-    tuned = {name: _learned_from(workspace, spec) for name, spec in _specs(workspace, recommender).items()}
+    tuned = tuned_people(workspace, recommender)
     taught = _learned_from(workspace, str(settings.get("judge", "")))
     compared = [
         one for one in found if one.user_id not in taught.union(*(tuned.get(name, ()) for name in one.generators))
@@ -54,10 +54,13 @@ def judge_explanations(
     return outcome
 
 
-def tuned_people(workspace: Workspace, recommender: str, generators: Collection[str]) -> frozenset[str]:
-    """Those whom one of `generators`, that explained recommendations of `recommender` here, was tuned on."""
-    specs = _specs(workspace, recommender)
-    return frozenset().union(*(_learned_from(workspace, spec) for name, spec in specs.items() if name in generators))
+def tuned_people(workspace: Workspace, recommender: str) -> dict[str, frozenset[str]]:
+    """The people on whose rows each generator was tuned that explained recommendations of `recommender`, by its name.
+
+    Explanations of their recommendations tell nothing of how it explains to others. Raises InputError where an adapter
+    is gone, so that nobody can say.
+    """
+    return {name: _learned_from(workspace, spec) for name, spec in _specs(workspace, recommender).items()}
 
 
 def _specs(workspace: Workspace, recommender: str) -> dict[str, str]:

@@ -19,7 +19,8 @@ def make_study(workspace: Workspace, store: Store, design: StudyDesign, people: 
     `people` are users who will rate what was recommended to themselves. Nobody else is in it whom one of the generators
     was tuned on. Raises InputError where too little is explained.
     """
-    tuned = tuned_people(workspace, design.recommender, design.generators)
+    by_generator = tuned_people(workspace, design.recommender)
+    tuned = frozenset().union(*(by_generator.get(name, frozenset()) for name in design.generators))
     store.create(design, sample(read_part(workspace), design, people, tuned), time())
 
 

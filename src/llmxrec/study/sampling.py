@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Collection, Sequence
 
 from llmxrec.errors import InputError
@@ -50,25 +51,40 @@ def sample(
 def made_gold(rows: Sequence[StudyRow], design: StudyDesign) -> tuple[Gold, ...]:
     """Three times as many gold tasks as the design gives a rater, made of `rows`, the first of them first.
 
-    The explanation of another item is shown. Alone it is not reasonable: 1 to 5 points. Beside the item's own
-    explanation it is not the better one. Raises InputError where all rows are about one item.
+    The explanation of another item is shown, which it names. Alone it is not reasonable: 1 to 5 points. Beside the
+    item's own explanation it is not the better one. Raises InputError where there are no such explanations.
     """
     count = min(3 * design.gold, len(rows)) if len(rows) >= design.gold else design.gold
     found: list[Gold] = []
     for number in range(count):
         row = rows[number % len(rows)]
         item = row.instruction.candidate
-        later = [*rows[number + 1 :], *rows[:number]]
-        other = next((one for one in later if one.instruction.candidate.title != item.title), None)
-        if other is None:
-            raise InputError("gold tasks are made of explanations of different items", value=item.title, cure="gold=0")
-        name = design.generators[number % len(design.generators)]
-        wrong, right = other.texts[name], row.texts[name]
+        found_wrong = _naming_another(item.title, [*rows[number + 1 :], *rows[:number]], design.generators)
+        if found_wrong is None:
+            rule = "gold tasks are made of explanations that name the item, of different items"
+            raise InputError(rule, value=item.title, cure="gold=0, or gold tasks of your own")
+        name, wrong = found_wrong
+        right = row.texts[name]
         if design.mode == "compare" or (design.mode == "both" and number % 2):
             found.append(Gold(row.instruction, (right, wrong), winner="first"))
         else:
             found.append(Gold(row.instruction, (wrong,), expected=_WRONG))
     return tuple(found)
+
+
+def _naming_another(title: str, rows: Sequence[StudyRow], generators: Sequence[str]) -> tuple[str, str] | None:
+    """The generator and the text of the first explanation that names its item, which is not called `title`.
+
+    One that names nothing might be as true of the other item.
+    """
+    for row in rows:
+        own = row.instruction.candidate.title
+        if own != title:
+            for name in generators:
+                # As a whole word and as it is spelt: "Her" is in no "another".
+                if re.search(rf"(?<!\w){re.escape(own)}(?!\w)", row.texts[name]):
+                    return name, row.texts[name]
+    return None
 
 
 def _usable(part: Part, design: StudyDesign) -> dict[Key, StudyRow]:

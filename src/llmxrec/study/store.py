@@ -267,12 +267,10 @@ class Store:
             found = db.execute(asked).first()
         if found is None:
             return None
-        answer: Answer = (
-            Choice(winner=found.winner, comment=found.comment)
-            if found.winner is not None
-            else Scores(**{scale: getattr(found, scale) for scale in SCALES}, comment=found.comment)
-        )
-        return StoredAnswer(answer, found.stored_at)
+        if found.winner is not None:
+            return StoredAnswer(Choice(winner=found.winner, comment=found.comment), found.stored_at)
+        scores = {scale: getattr(found, scale) for scale in SCALES}
+        return StoredAnswer(Scores(**scores, comment=found.comment), found.stored_at)
 
     # What is known of it all
 
