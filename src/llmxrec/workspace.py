@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import tomli_w
 
 from llmxrec.errors import InputError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,13 @@ class Workspace:
         """The folder of an adapter, or of its folds."""
         return self.path / "adapters" / safe_name(name)
 
+    def flipped(self, recommender: str, generator: str, attribute: str, value: str) -> Path:
+        """What a generator answers where `attribute` of everybody is `value`."""
+        what = f"{safe_name(generator)}.{quote(attribute, safe='')}={quote(value, safe='')}"
+        if len(what) > _LONGEST:
+            raise InputError("an attribute and its value make the name of a file", value=value, cure="shorten them")
+        return self.path / "flipped" / safe_name(recommender) / f"{what}.jsonl"
+
     def prompts(self, recommender: str) -> Path:
         """What generators were asked, word for word, where it came with explanations made elsewhere."""
         return self.path / "prompts" / f"{safe_name(recommender)}.parquet"
@@ -90,6 +99,10 @@ class Workspace:
     def judges(self, recommender: str) -> list[str]:
         """The names under which verdicts on explanations of `recommender` lie here."""
         return sorted(file.stem for file in self.path.glob(f"verdicts/{safe_name(recommender)}/*.jsonl"))
+
+    def flips(self, recommender: str) -> list[Path]:
+        """The files of all that is `flipped`."""
+        return sorted(self.path.glob(f"flipped/{safe_name(recommender)}/*.jsonl"))
 
     def read_manifest(self) -> dict[str, Any]:
         """What `note` wrote; empty where there is no manifest. Raises InputError for one that is not TOML."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,15 @@ import polars as pl
 from llmxrec.seeds import derive
 
 Floats = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """A figure and its 95 % interval over users; NaN where there is nothing to measure."""
+
+    value: float
+    low: float
+    high: float
+
 
 DRAWS = 1000
 """Times that users are drawn, by default."""

@@ -1,0 +1,166 @@
+"""Commands about the people whom texts are for: identify, fairness."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmxrec.cli import app
+from llmxrec.cli.console import listed, only, say, say_next, wrote
+from llmxrec.cli.data import WorkspacePath
+from llmxrec.cli.explanations import price_option, show_plan
+from llmxrec.errors import InputError
+from llmxrec.workspace import Workspace
+
+if TYPE_CHECKING:
+    from llmxrec.stages.fairness import Flip
+
+_Recommender = Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def identify(
+    workspace: WorkspacePath,
+    recommender: _Recommender = None,
+    generator: Annotated[
+        list[str] | None, typer.Option(help="Whose texts; all, if not said. Can be given again.")
+    ] = None,
+    among: Annotated[int, typer.Option(min=2, help="People whom a text may be about.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the people drawn, of parts and of intervals.")] = 1,
+    as_json: _Json = False,
+) -> None:
+    """Whether texts tell whose they are: find each one's person among a hundred, by history and profile."""
+    from llmxrec.reports.people import identified_lines, plain, write_identified
+    from llmxrec.stages.identifying import identify_people
+
+    place = Workspace(workspace)
+    recommender = only("recommender", recommender, _explained(place), f"llmxrec explain {workspace}")
+    there = place.generators(recommender)
+    names = [only("generator", name, there, f"llmxrec explain {workspace}") for name in generator or there]
+    found = identify_people(place, recommender, names, among, seed)
+    file = write_identified(found, place, recommender)
+    if as_json:
+        typer.echo(json.dumps({"recommender": recommender, "identified": plain(found)}, allow_nan=False))
+        return
+    for line in identified_lines(found):
+        say(line)
+    wrote(file)
+    say_next("fairness", workspace, "--recommender", recommender)
+
+
+@app.command()
+def fairness(
+    workspace: WorkspacePath,
+    recommender: _Recommender = None,
+    generator: Annotated[
+        str | None, typer.Option(help="Whose texts, by name; all, if not said. With --flip: a name, or a spec.")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="Of users: gender, age...; all that may be shown, if not said.")
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Ask the generator: everybody's prompt with one value, and with another.")
+    ] = False,
+    between: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="The two values; by default ages 20 and 60, else the two most frequent."),
+    ] = None,
+    users: Annotated[int | None, typer.Option(min=1, help="Flip only the first N users.")] = None,
+    price: Annotated[
+        str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="USD that flipping may cost in all.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --flip: ask nothing, show prompts, calls, tokens, price.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of intervals.")] = 1,
+    as_json: _Json = False,
+) -> None:
+    """Whether texts differ by who they are for: by groups of people, and, asked with --flip, by matched pairs.
+
+    Without --flip nothing is asked.
+    """
+    from llmxrec.datasets.dataset import Dataset
+    from llmxrec.reports.people import fairness_lines, plain, write_fairness
+    from llmxrec.stages.fairness import called, measurable, measure_fairness
+
+    place = Workspace(workspace)
+    recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
+    dataset = Dataset.load(place.dataset)
+    shown = [name for name in dataset.domain.user_attributes if name in dataset.users.columns]
+    names, failed = measurable(place, recommender), 0
+    if flip or dry_run:
+        if generator is None:
+            raise InputError("--flip asks one generator", cure=f"--generator SPEC, or one of: {', '.join(names)}")
+        (one,) = attribute if attribute and len(attribute) == 1 else [only("attribute", None, shown, "--attribute")]
+        asked = _planned(place, recommender, generator, one, listed(between), users, price_option(price), max_cost)
+        if dry_run:
+            _show_plans(place, asked, listed_price=price is None)
+            return
+        failed = _ask(place, asked, silent=as_json)
+        names, attribute = [asked.generator.label], [one]
+    elif generator is not None or not names:
+        known = generator and called(generator, names)
+        names = [only("generator", known, names, f"llmxrec explain {workspace}")]
+    found = measure_fairness(place, recommender, names, attribute or shown, seed)
+    file = write_fairness(found, place, recommender)
+    if as_json:
+        typer.echo(json.dumps({"recommender": recommender, "contrasts": plain(found)}, allow_nan=False))
+    else:
+        for line in fairness_lines(found):
+            say(line)
+        wrote(file)
+    if failed:
+        typer.echo(f"{failed:,} rows got no answer; the same command asks them again", err=as_json)
+        raise typer.Exit(1)
+    if not as_json:
+        say_next("audit", workspace)
+
+
+def _planned(
+    place: Workspace,
+    recommender: str,
+    generator: str,
+    attribute: str,
+    values: tuple[str, ...] | None,
+    users: int | None,
+    price: dict[str, float] | None,
+    max_cost: float | None,
+) -> Flip:
+    """What to ask: as the explanations of that name were asked for, or as a spec is by default."""
+    from llmxrec.stages.fairness import asked_before, flip
+
+    recipe, prompt, seed = asked_before(place, recommender, generator, price=price, max_cost=max_cost)
+    return flip(place, recommender, recipe, prompt, attribute, values or (), users=users, seed=seed)
+
+
+def _ask(place: Workspace, asked: Flip, silent: bool) -> int:
+    """Ask, and say what came of it; returns how many rows got no answer."""
+    from llmxrec.stages.fairness import ask_flipped
+
+    failed = 0
+    for value, outcome in ask_flipped(place, asked):
+        failed += outcome.asked["failed"]
+        for line in outcome.lines() if not silent else ():
+            say(f"{asked.attribute} {value}: {line}")
+    return failed
+
+
+def _explained(place: Workspace) -> list[str]:
+    return [name for name in place.recommenders() if place.generators(name)]
+
+
+def _show_plans(place: Workspace, asked: Flip, listed_price: bool) -> None:
+    """What asking for each value would take."""
+    from llmxrec.explain import estimate
+    from llmxrec.recipe import price_for
+
+    generator = asked.generator
+    for value, questions in zip(asked.values, asked.questions, strict=True):
+        say(f"{asked.attribute} {value}:")
+        file = place.flipped(questions.recommender, generator.label, asked.attribute, value)
+        plan = estimate(questions, file, price=price_for(generator), max_tokens=generator.settings.max_tokens)
+        show_plan(plan, listed_price)
