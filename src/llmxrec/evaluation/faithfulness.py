@@ -25,6 +25,8 @@ from llmxrec.seeds import derive
 
 CITED, RANDOM, RECENT, EVIDENCE = "cited", "random", "most recent", "evidence"
 """What is removed: what the text cites, or as many others."""
+FLIP = "flip"
+"""What it is called that a recommendation falls from its place."""
 DRAWS = 5
 """Times that random items are drawn for each text."""
 
@@ -104,7 +106,7 @@ def faithfulness(
     removals = []
     for name, (without, only) in ranks.items():
         figures = {
-            "flip": without > place,
+            FLIP: without > place,
             f"POS@{k}": without <= k,
             f"NEG@{k}": only <= k,
             "rank drop": without - place,
@@ -137,9 +139,9 @@ def flips(
         {
             "user_id": [row.user_id for row in rows],
             "item_id": [histories.items[row.candidate] for row in rows],
-            "flip": [float(rank > row.place) for row, rank in zip(rows, without[:, 0], strict=True)],
+            FLIP: [float(rank > row.place) for row, rank in zip(rows, without[:, 0], strict=True)],
         },
-        schema={"user_id": pl.String, "item_id": pl.String, "flip": pl.Float64},
+        schema={"user_id": pl.String, "item_id": pl.String, FLIP: pl.Float64},
     )
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
 from llmxrec.evaluation.fairness import HISTORY, MEASURES, Contrast, answered, by_group, groups, matched, measure_texts
+from llmxrec.evaluation.faithfulness import FLIP
 from llmxrec.evaluation.material import Answers, Part, Question, Row
 from llmxrec.evaluation.reading import known_histories, read_part
 from llmxrec.evidence.claims import ClaimReader
@@ -25,10 +26,13 @@ from llmxrec.lookup import closest
 from llmxrec.notes import read_notes, refuse_to_mix, settle
 from llmxrec.progress import progress
 from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, price_for
+from llmxrec.records import Status
 from llmxrec.settings import check
 from llmxrec.stages.explaining import answer_settings, within_limit
-from llmxrec.stored import knowledge, read_recommendations, what_was_known
+from llmxrec.stages.faithful import Ground
+from llmxrec.stored import causes_of, knowledge, read_evidence, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace
 
 TEMPLATE = "template"
@@ -123,11 +127,15 @@ def flip(
     table = read_recommendations(workspace, recommender).join(known, on="user_id", how="semi", maintain_order="left")
     histories = known_histories(workspace, dataset, recommender)
     asked = make_generator(generator.spec, within_limit(generator))
+    tells = load_template(prompt.template).tells_causes
+    causes = causes_of(read_evidence(workspace, recommender)) if tells else None
 
     def questions(value: str) -> Questions:
         people = dataset.users.with_columns(pl.lit(value).alias(attribute))
         changed = dataclasses.replace(dataset, users=people)
-        return Questions.of(recommender, table, changed, histories, asked, prompt, users=users, seed=seed)
+        return Questions.of(
+            recommender, table, changed, histories, asked, prompt, users=users, seed=seed, causes=causes
+        )
 
     settings = answer_settings(generator, prompt, seed, knowledge(workspace, recommender))
     return Flip(generator, attribute, pair, (questions(pair[0]), questions(pair[1])), settings)
@@ -180,8 +188,9 @@ def measure_fairness(
 ) -> list[Contrast]:
     """What the texts of `generators` are like by groups of each of `attributes`, and of the pairs that were asked.
 
-    The template's sentences about the same rows stand beside them. Raises InputError for an attribute that the user
-    table does not have.
+    The template's sentences about the same rows stand beside them. Where evidence was measured, so is how often a
+    recommendation falls without what its text cites (FLIP). Raises InputError for an attribute that the user table does
+    not have.
     """
     dataset, part = Dataset.load(workspace.dataset), read_part(workspace)
     for attribute in attributes:
@@ -194,22 +203,24 @@ def measure_fairness(
     if TEMPLATE not in texts:
         texts[TEMPLATE] = [(row, sentence(questions[row].instruction, part.domain), "ok") for row in rows]
     pairs = _pairs(workspace, recommender, generators, attributes)
+    ground = Ground.of(workspace, recommender) if workspace.evidence(recommender).exists() else None
+    measures = MEASURES if ground is None else (*MEASURES, FLIP)
     of = {attribute: groups(dataset.users, attribute) for attribute in attributes}
     found: list[Contrast] = []
     with progress("measuring texts", len(texts) + len(pairs), "generators") as advance:
         for who, told in texts.items():
-            table = measure_texts(told, questions, reader)
+            table = _with_flips(measure_texts(told, questions, reader), told, ground, questions, reader)
             for attribute, people in of.items():
                 if who == TEMPLATE:
                     found += by_group(table, people, EVERYBODY, attribute, (HISTORY,), seed)
-                found += by_group(table, people, who, attribute, MEASURES, seed)
+                found += by_group(table, people, who, attribute, measures, seed)
             advance(1)
         recommended = read_recommendations(workspace, recommender) if pairs else pl.DataFrame()
         known = what_was_known(knowledge(workspace, recommender))
         for who, attribute, files in pairs:
-            one, other = (_measured(file, known, recommended, questions, reader) for _, file in files)
+            one, other = (_measured(file, known, recommended, ground, questions, reader) for _, file in files)
             values = files[0][0], files[1][0]
-            found += matched(one, other, who, attribute, values, MEASURES, seed)
+            found += matched(one, other, who, attribute, values, measures, seed)
             advance(1)
     return sorted(found, key=lambda one: attributes.index(one.attribute))
 
@@ -225,6 +236,7 @@ def _measured(
     file: Path,
     known: Mapping[str, Any],
     recommended: pl.DataFrame,
+    ground: Ground | None,
     questions: Mapping[Row, Question],
     reader: ClaimReader,
 ) -> pl.DataFrame:
@@ -235,9 +247,24 @@ def _measured(
     )
     table = read_explanations(file, recommended).filter(pl.col("status").is_not_null())
     rows = table.select("user_id", "item_id", "text", "status").iter_rows()
-    found = measure_texts((((user, item), text, status) for user, item, text, status in rows), questions, reader)
+    texts = [((user, item), text, status) for user, item, text, status in rows]
+    found = _with_flips(measure_texts(texts, questions, reader), texts, ground, questions, reader)
     shown = table.select("user_id", "item_id", pl.col("history").cast(pl.Float64).alias(HISTORY))
     return found.drop(HISTORY).join(shown, on=["user_id", "item_id"], maintain_order="left")
+
+
+def _with_flips(
+    table: pl.DataFrame,
+    texts: Sequence[tuple[Row, str, Status]],
+    ground: Ground | None,
+    questions: Mapping[Row, Question],
+    reader: ClaimReader,
+) -> pl.DataFrame:
+    """`table`, with FLIP of each text where there is a `ground` to measure it on."""
+    if ground is None:
+        return table
+    flipped = ground.flips(texts, questions, reader)
+    return table.join(flipped, on=["user_id", "item_id"], how="left", maintain_order="left")
 
 
 def _answers(part: Part, recommender: str, generators: Sequence[str]) -> list[Answers]:

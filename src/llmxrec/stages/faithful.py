@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from llmxrec.datasets.dataset import Dataset
+from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError
-from llmxrec.evaluation.faithfulness import CITATIONS, Faithfulness, faithfulness
-from llmxrec.evaluation.material import Answers, Question, Row
+from llmxrec.evaluation.fairness import answered
+from llmxrec.evaluation.faithfulness import CITATIONS, Faithfulness, faithfulness, flips
+from llmxrec.evaluation.material import Question, Row
 from llmxrec.evaluation.reading import known_histories, read_part
-from llmxrec.evidence.causes import stand_in
+from llmxrec.evidence.causes import ScoresHistories, stand_in
 from llmxrec.evidence.claims import ClaimReader
-from llmxrec.progress import Advance, progress
+from llmxrec.progress import Advance, progress, quiet
+from llmxrec.records import Status
 from llmxrec.stages.recommending import parts
 from llmxrec.stages.tracing import scorer_of, trace
 from llmxrec.stored import knowledge, read_evidence
 from llmxrec.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What explanations of one recommender are held against: the recommender, or its stand-in, and what it knew.
+
+    `evidence` has the columns of EVIDENCE; `known` is what is never recommended. `called` has the ids of all items by
+    title, for prompts made elsewhere, which tell no ids.
+    """
+
+    scorer: ScoresHistories
+    histories: Histories
+    known: Histories
+    evidence: pl.DataFrame
+    called: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, workspace: Workspace, recommender: str) -> Ground:
+        """Raises InputError where nobody measured the evidence, or no stand-in can be fitted."""
+        evidence = read_evidence(workspace, recommender)
+        dataset = Dataset.load(workspace.dataset)
+        histories = known_histories(workspace, dataset, recommender)
+        _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
+        called: dict[str, list[str]] = {}
+        for item_id, title in dataset.items.select("item_id", "title").iter_rows():
+            called.setdefault(title, []).append(item_id)
+        scorer = scorer_of(workspace, recommender) or stand_in(histories)
+        return cls(scorer, histories, known, evidence, called)
+
+    def flips(
+        self, texts: Iterable[tuple[Row, str, Status]], questions: Mapping[Row, Question], reader: ClaimReader
+    ) -> pl.DataFrame:
+        """Which of `texts` cite what their recommendation falls without (see `faithfulness.flips`)."""
+        cited = citations(texts, questions, reader, self.called)
+        return flips(self.scorer, self.histories, self.known, self.evidence, cited)
 
 
 def measure_faithfulness(
@@ -28,46 +66,37 @@ def measure_faithfulness(
     Raises InputError where nothing is explained.
     """
     part = read_part(workspace)
-    answered = [answers for answers in part.answers if answers.recommender == recommender]
-    if not answered:
+    told = [answers for answers in part.answers if answers.recommender == recommender]
+    if not told:
         raise InputError("there are no explanations yet", value=recommender, cure="make them with: llmxrec explain")
     if not workspace.evidence(recommender).exists():
-        trace(workspace, recommender, top=max((row.rank for one in answered for row in one.rows), default=1))
-    evidence = read_evidence(workspace, recommender)
-    dataset = Dataset.load(workspace.dataset)
-    histories = known_histories(workspace, dataset, recommender)
-    _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
-    scorer = scorer_of(workspace, recommender) or stand_in(histories)
-    reader = ClaimReader(part.items, part.domain)
-    called: dict[str, list[str]] = {}
-    for item in part.items:
-        called.setdefault(item.title, []).append(item.item_id)
+        trace(workspace, recommender, top=max((row.rank for one in told for row in one.rows), default=1))
+    on, reader = Ground.of(workspace, recommender), ClaimReader(part.items, part.domain)
     found = {}
-    for answers in answered:
+    for answers in told:
         with progress(f"reading {answers.generator}", len(answers.rows)) as advance:
-            cited = citations(answers, part.questions[recommender], reader, called, advance)
-        found[answers.generator] = faithfulness(scorer, histories, known, evidence, cited, k=k, seed=seed)
+            cited = citations(answered(answers.rows), part.questions[recommender], reader, on.called, advance)
+        found[answers.generator] = faithfulness(on.scorer, on.histories, on.known, on.evidence, cited, k=k, seed=seed)
     return found
 
 
 def citations(
-    answers: Answers,
+    texts: Iterable[tuple[Row, str, Status]],
     questions: Mapping[Row, Question],
     reader: ClaimReader,
     called: Mapping[str, Sequence[str]],
-    advance: Advance,
+    advance: Advance = quiet,
 ) -> pl.DataFrame:
-    """Which items of the history each text cites: the columns of CITATIONS. Texts that are not ok are left out.
+    """Which items of the history each of `texts` cites: the columns of CITATIONS. What is not ok is left out.
 
-    `called` has the ids of all items by title, for prompts made elsewhere, which tell no ids.
+    `called` is as in Ground. `advance` is told of texts.
     """
     rows = []
-    for row in answers.rows:
-        question = questions.get((row.user_id, row.item_id))
-        if question is not None and row.status == "ok" and row.text.strip():
-            claims = [claim for claim in reader.read(row.text, question.instruction) if claim.kind == "title"]
+    for row, text, status in texts:
+        if row in questions and status == "ok" and text.strip():
+            claims = [claim for claim in reader.read(text, questions[row].instruction) if claim.kind == "title"]
             named = [claim for claim in claims if claim.about == "history"]
             cited = [list(filter(None, claim.items)) or called.get(claim.value, ()) for claim in named]
-            rows.append((row.user_id, row.item_id, list(dict.fromkeys(item for ids in cited for item in ids))))
+            rows.append((*row, list(dict.fromkeys(item for ids in cited for item in ids))))
         advance(1)
     return pl.DataFrame(rows, schema=CITATIONS, orient="row")
