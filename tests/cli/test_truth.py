@@ -85,3 +85,13 @@ def test_verified_explanations_tell_who_wrote_them(call: Call, demo: Path) -> No
 def test_nothing_explained_is_nothing_to_measure(call: Call, demo: Path) -> None:
     ended = call("faithfulness", str(demo))
     assert ended.code == 2 and "llmxrec explain" in ended.out
+
+
+def test_faithfulness_is_compared_between_groups_and_pairs(call: Call, demo: Path) -> None:
+    assert call("explain", str(demo), "--generator", "template", "--template", "evidence").code == 0
+    ended = call("fairness", str(demo), "--generator", "template", "--attribute", "gender", "--flip")
+    assert ended.code == 0 and "flip by gender" in ended.out
+    table = pl.read_csv(demo / "tables/fairness.csv").filter(measure="flip")
+    groups, pairs = (table.filter(how=how) for how in ("groups", "flipped"))
+    assert groups.height == 3 and (groups["mean"] > 0.9).all(), "fixed sentences cite the cause of everybody's"
+    assert pairs["difference"].to_list() == [0.0], "and say the same whoever it is"
