@@ -21,6 +21,8 @@ _OF_SERIES = frozenset(
 _WORD = re.compile(r"\W{0,2}(\w{1,20})")
 _SUMMED_UP = 4
 """Words that tell something, in a title that is told in other words: headlines are, names of films are not."""
+_FEW = 3
+"""Words of a title, of which one or two alone are no sign that it is meant."""
 _RETOLD_FROM = 6
 """Such words, in a title that is told in the words of one sentence."""
 _RETOLD = 0.55
@@ -177,9 +179,12 @@ class Catalogue:
             return False
         if says_something <= self._value_words:
             return False
-        numbers = {word for word in says_something if word.isdigit()}
+        # A sequel has another number; a headline can be quoted without its own.
+        numbers = {word for word in says_something if word.isdigit() and len(says_something) < _RETOLD_FROM}
         return not any(
-            numbers.issubset(title) and len(says_something.intersection(title)) >= _PARAPHRASED * len(says_something)
+            numbers.issubset(title)
+            and len(says_something.intersection(title))
+            >= _PARAPHRASED * min(len(says_something), max(_FEW, len(set(title))))
             for title in taken
         )
 
