@@ -266,7 +266,7 @@ def test_any_catalogue() -> None:
         ("It will speak to you as a writer.", ["x:occupation=writer"]),
         ("Female viewers like it, and men.", ["gender=female"]),
         ("He stars as a writer who, at 20, meets a 12-year-old boy and an engineer.", []),
-        ("It follows her rise as an engineer, and a man's love. Your favourite writer likes it.", []),
+        ("It follows her rise as a writer, and a man's love. Your favourite writer likes it.", []),
     ],
 )
 def test_facts_of_the_person(text: str, facts: list[str]) -> None:

@@ -20,6 +20,7 @@ from llmxrec.evidence.spelling import (
     telling,
     title_key,
     within,
+    words_of,
 )
 from llmxrec.records import Item
 
@@ -34,6 +35,8 @@ _MOST = 0.6
 """Of a title's telling words, the part that names it alone: "Rainbow Six Siege" of one that begins with an author."""
 _SURE = 4
 """Words in a row that name an item in small letters too."""
+_HEADLINE = 6
+"""Words of a title that is hardly one of a film or a game."""
 _MARKS = str.maketrans("", "", "\"'“”‘’«»")
 _SUBJECT = re.compile(
     r"(?:, (?:an?|the|which|with|like|too)\b| (?:also|can|combines|could|delivers|features|fits|gives|has|is"
@@ -103,7 +106,7 @@ def _beginning(words: Words, items: Iterable[Item]) -> Item | None:
 def _is_alone(text: str, start: int, end: int, quotes: Sequence[Mention]) -> bool:
     """Whether a title is no part of a longer one in quotation marks, which may hold a list, though."""
     place = bisect_right(quotes, start, key=lambda quote: quote.start) - 1
-    if place < 0 or quotes[place].end <= end:
+    if place < 0 or quotes[place].end <= end or len(words_of(text[start:end])) >= _SURE:
         return True
     quote = quotes[place]
     before, behind = text[quote.start + 1 : start].strip(), text[end : quote.end - 1].strip()
@@ -139,14 +142,14 @@ def closest(words: str, items: Iterable[Item], *, whole: bool = False) -> Item |
     best, most = None, _ALIKE
     if not wanted:
         return None
-    signs, numbers = _signs(wanted), _numbers(wanted)
+    signs, numbers = _signs(wanted), _numbers(key)
     for item in items:
         for way, way_signs, is_whole in _joined(item.title):
             short, long = sorted((len(way), len(wanted)))
             # These cannot be alike: too long, other numbers, or too many letters that the other has not.
             if short < 4 or 2 * short <= most * (short + long) or (whole and not is_whole):
                 continue
-            if (signs ^ way_signs).bit_count() > (1 - most) * (short + long) or _numbers(way) != numbers:
+            if (signs ^ way_signs).bit_count() > (1 - most) * (short + long) or _numbers(way.split()) != numbers:
                 continue
             matcher = SequenceMatcher(None, way, wanted, autojunk=False)
             if matcher.quick_ratio() > most and (ratio := matcher.ratio()) > most:
@@ -172,8 +175,9 @@ def _joined(title: str) -> tuple[tuple[str, int, bool], ...]:
     return tuple((way, _signs(way), whole) for way, whole in ways.items())
 
 
-def _numbers(words: str) -> list[str]:
-    return [word for word in words.split() if word.isdigit()]
+def _numbers(words: Sequence[str]) -> list[str]:
+    """The numbers by which titles of a few words differ from their sequels; in a headline, one amiss is a slip."""
+    return [word for word in words if word.isdigit()] if len(words) < _HEADLINE else []
 
 
 def _signs(words: str) -> int:

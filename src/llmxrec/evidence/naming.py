@@ -21,6 +21,8 @@ _OF_SERIES = frozenset(
 _WORD = re.compile(r"\W{0,2}(\w{1,20})")
 _SUMMED_UP = 4
 """Words that tell something, in a title that is told in other words: headlines are, names of films are not."""
+_FEW = 3
+"""Words of a title, of which one or two alone are no sign that it is meant."""
 _RETOLD_FROM = 6
 """Such words, in a title that is told in the words of one sentence."""
 _RETOLD = 0.55
@@ -60,23 +62,21 @@ class Catalogue:
     def __init__(self, items: Sequence[Item]) -> None:
         self._titles: dict[Words, str] = {}
         self._lengths: dict[str, set[int]] = defaultdict(set)
-        self._parts: Counter[Words] = Counter()
         values = {value for item in items for values in item.attributes.values() for value in values}
         self._values = {words_of(value) for value in values}
         self._value_words = {word for words in self._values for word in words}
-        parts: dict[Words, str] = {}
+        parts: dict[Words, list[str]] = defaultdict(list)
         for title in {item.title: None for item in items}:
             for words, whole in spellings(title).items():
                 if whole:
                     self._titles.setdefault(words, title)
                     self._lengths[words[0]].add(len(words))
-                else:
-                    self._parts[words] += 1
-                    parts[words] = title
-        for words, title in parts.items():
+                elif len(words) > 1:
+                    parts[words].append(title)
+        for words, having in parts.items():
             # What several titles begin with is a series.
-            if self._parts[words] == 1 and len(words) > 1:
-                self._titles.setdefault(words, title)
+            if len(having) == 1:
+                self._titles.setdefault(words, having[0])
                 self._lengths[words[0]].add(len(words))
 
     def read(self, text: str, instruction: Instruction) -> Naming:
@@ -108,7 +108,6 @@ class Catalogue:
             one
             for one in mentions
             if one.item is not None
-            and not self._is_series(reading, one)
             and self.other_title(reading.text[one.start : one.end], (one.item,)) is None
             and not _is_inside(one, others)
         )
@@ -141,13 +140,6 @@ class Catalogue:
             return None
         return title
 
-    def _is_series(self, reading: Reading, mention: Mention) -> bool:
-        """Whether a part of a title is said that several titles have."""
-        if mention.item is None:
-            return False
-        words = title_key(reading.text[mention.start : mention.end])
-        return self._parts[words] > 1 and not spellings(mention.item.title).get(words, True)
-
     def _titles_in(self, reading: Reading) -> Iterator[tuple[int, int, str]]:
         """Titles of the catalogue in the text: quoted as a whole, or of several words and spelled with capitals."""
         place, words = 0, reading.words
@@ -177,9 +169,12 @@ class Catalogue:
             return False
         if says_something <= self._value_words:
             return False
-        numbers = {word for word in says_something if word.isdigit()}
+        # A sequel has another number; a headline can be quoted without its own.
+        numbers = {word for word in says_something if word.isdigit() and len(says_something) < _RETOLD_FROM}
         return not any(
-            numbers.issubset(title) and len(says_something.intersection(title)) >= _PARAPHRASED * len(says_something)
+            numbers.issubset(title)
+            and len(says_something.intersection(title))
+            >= _PARAPHRASED * min(len(says_something), max(_FEW, len(set(title))))
             for title in taken
         )
 

@@ -68,12 +68,16 @@ def facts_told(
             continue
         pattern, spelled = read
         for match in pattern.finditer(text):
-            if not _OF_SOMEBODY.match(match[0]) or _OF_YOU.search(
-                text[max(0, match.start() - _WINDOW) : match.start()]
+            group = match.lastindex or 0
+            said = match[group].casefold()
+            value = spelled.get(said, said)
+            # What is so of this person is hardly ever meant of another.
+            if (
+                value == known.get(column)
+                or not _OF_SOMEBODY.match(match[0])
+                or _OF_YOU.search(text[max(0, match.start() - _WINDOW) : match.start()])
             ):
-                group = match.lastindex or 0
-                said = match[group].casefold()
-                yield Fact(column, spelled.get(said, said), match.start(group), match.end(group))
+                yield Fact(column, value, match.start(group), match.end(group))
 
 
 @lru_cache(maxsize=4096)
@@ -81,8 +85,8 @@ def _pattern(column: str, own: str, values: frozenset[str]) -> tuple[re.Pattern[
     """What tells a fact, in one group, and how the values are spelled of which that group is a spelling."""
     if column.casefold() == "age":
         # Nobody else would be of just that age.
-        ages = rf"{_AGES}|\b({own})[-\s]years?[-\s]olds?\b" if own.isdigit() else _AGES
-        return re.compile(ages, re.IGNORECASE), {}
+        its = rf"|\b({own})[-\s]years?[-\s]olds?\b|\b(?:age|at)\s({own})\b" if own.isdigit() else ""
+        return re.compile(_AGES + its, re.IGNORECASE), {}
     is_gender = column.casefold() in ("gender", "sex")
     spelled = {way: kind for kind, ways in _GENDERS.items() for way in ways.split("|") if is_gender}
     for value in (*sorted(values), own):
