@@ -82,6 +82,19 @@ def test_verified_explanations_tell_who_wrote_them(call: Call, demo: Path) -> No
     assert unknown.code == 2 and "did you mean 'age'" in unknown.out
 
 
+def test_what_cannot_be_measured_is_nothing_in_json(call: Call, shop: Path, tmp_path: Path) -> None:
+    place = tmp_path / "shop"
+    tables = [f"--{name}={shop / file}" for name, file in (("interactions", "orders.csv"), ("items", "products.csv"))]
+    assert call("init", str(place), *tables).code == 0
+    assert call("recommend", str(place), "--recommender", "ease").code == 0
+    said = pl.read_parquet(Workspace(place).recommendations("ease")).filter(rank=1)
+    texts = tmp_path / "texts.csv"
+    said.select("user_id", "item_id", text=pl.lit("It is good.")).write_csv(texts)
+    assert call("import", str(place), str(texts), "--generator", "mine", "--recommender", "ease").code == 0
+    found = json.loads(call("faithfulness", str(place), "--json").out)["mine"]
+    assert found["citing"]["value"] == 0 and found["removals"][0]["flip"]["value"] is None
+
+
 def test_nothing_explained_is_nothing_to_measure(call: Call, demo: Path) -> None:
     ended = call("faithfulness", str(demo))
     assert ended.code == 2 and "llmxrec explain" in ended.out

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 import typer
 
@@ -52,7 +53,7 @@ def faithfulness(
     stand_in = bool(read_evidence(place, recommender)["surrogate"].any())
     file = write_faithfulness({recommender: found}, {recommender: stand_in}, place)
     if as_json:
-        typer.echo(json.dumps({name: asdict(one) for name, one in found.items()}, default=str))
+        typer.echo(json.dumps({name: _known(asdict(one)) for name, one in found.items()}, allow_nan=False))
         return
     for name, one in found.items():
         for line in faithfulness_lines(recommender, name, one):
@@ -61,3 +62,12 @@ def faithfulness(
         say("measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked")
     wrote(file)
     say_next("audit", workspace)
+
+
+def _known(value: Any) -> Any:
+    """`value` as JSON has it: nothing where a figure is not a number."""
+    if isinstance(value, dict):
+        return {key: _known(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
