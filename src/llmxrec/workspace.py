@@ -40,6 +40,10 @@ class Workspace:
     def summary(self) -> Path:
         return self.path / "summary.md"
 
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
     def model(self, recommender: str) -> Path:
         return self.path / "models" / safe_name(recommender)
 

@@ -96,7 +96,7 @@ def test_what_is_flipped_is_asked_once_and_kept_apart(call: Call, demo: Workspac
     }  # fmt: skip
     assert "female - male" in call("fairness", "w", "--attribute", "gender").out, "also without asking"
     table = pl.read_csv("w/tables/fairness.csv")
-    assert table.filter(how="flipped").height == 4 and table.filter(how="groups", who="served").height == 9
+    assert table.filter(how="flipped").height == 5 and table.filter(how="groups", who="served").height == 12
     call("fairness", "w", "--attribute", "age")
     assert pl.read_csv("w/tables/fairness.csv").filter(attribute="gender").equals(table), "others stay"
 

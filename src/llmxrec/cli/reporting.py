@@ -16,8 +16,17 @@ from llmxrec.workspace import Workspace, safe_name
 def report(
     folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="A workspace, or a folder of workspaces.")],
 ) -> None:
-    """Write all tables and summaries anew from what is stored; nothing is asked, trained or judged."""
+    """Write report.html, all tables and summaries anew from what is stored; nothing is asked, trained or judged.
+
+    The report is one file, to be opened in any browser: what the auditor found first, then every table, then all
+    explanations side by side, to look through.
+    """
+    from llmxrec.evaluation.audit import audit
+    from llmxrec.evaluation.audit.reading import read_material
     from llmxrec.evaluation.reading import workspaces
+    from llmxrec.progress import progress
+    from llmxrec.reports.page import write_page
+    from llmxrec.reports.sheets import sheets_of, write_sheets
     from llmxrec.reports.summary import write_summary
     from llmxrec.reports.tables import verdict_lines, write_tables
 
@@ -27,6 +36,14 @@ def report(
     tables = write_tables(places, Workspace(folder))
     for line in verdict_lines(places):
         say(line)
-    for file in (*(place.summary for place in places.values()), *tables):
+    for place in places.values():
+        material = read_material(place.path)
+        rows = sum(len(answers.rows) for part in material.parts for answers in part.answers)
+        with progress("auditing", rows, "explanations") as advance:
+            findings = audit(material, advance)
+        sheets = sheets_of(place, findings)
+        write_sheets(sheets, place)
+        write_page(place, sheets)
+    for file in (*(place.summary for place in places.values()), *tables, *(place.report for place in places.values())):
         wrote(file)
     say_next("audit", folder)

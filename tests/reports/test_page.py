@@ -1,0 +1,136 @@
+"""The report is one file that loads nothing, runs nothing but its own, and shows what there is."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.conftest import Call
+
+from llmxrec.reports.page import page, rows_of
+from llmxrec.reports.sheets import Sheet, latex, markdown
+from llmxrec.workspace import Workspace
+
+HOSTILE = [
+    "</script><script>document.title='taken'</script>",
+    "<img src=x onerror=\"document.title='taken'\">",
+    "<!--<script>",
+    "'\"><svg onload=alert(1)>",
+    "{{7*7}}",
+    "\\u003cscript>",
+]
+SHEETS = [
+    Sheet("one", text, ("what", "value"), ((text, "0.5"),), text, ((text, 0.5, 0.4, 0.6),))
+    for text in ("Plain", *HOSTILE)
+]
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    text = HOSTILE[0] + ' You watched "Heat" & <b>bold</b>.'
+    return [
+        {"user": f"u{n}", "item": HOSTILE[n % len(HOSTILE)], "causes": ["Heat", ""][:1], "texts": {"a": f"{text} {n}"}}
+        for n in range(count)
+    ]
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_nothing_of_what_comes_from_data_is_markup() -> None:
+    text = page(HOSTILE[0], SHEETS, rows(30))
+    tags = Tags()
+    tags.feed(text)
+    names = [tag for tag, _ in tags.found]
+    assert names.count("script") == 2 and "img" not in names and names.count("svg") == len(SHEETS)
+    for _, attributes in tags.found:
+        assert not any(name.startswith("on") or name in ("src", "style") for name in attributes)
+        assert (attributes.get("href") or "#").startswith("#"), "nothing is loaded from anywhere"
+
+
+def test_only_its_own_style_and_script_may_run() -> None:
+    text = page("x", SHEETS, rows(3))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy and policy[1].startswith("default-src 'none'") and "unsafe" not in policy[1]
+    for name in ("style", "script"):
+        (inner,) = re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy[1]
+
+
+def test_nothing_in_a_cell_is_markdown_or_latex() -> None:
+    sheet = Sheet("t", "A & B", ("a|b", "c"), (("x_1 | 50% $", "{\\input}"),), "#1")
+    assert markdown(sheet).splitlines()[2:] == [
+        "| a\\|b | c |", "| --- | --- |", "| x\\_1 \\| 50% \\$ | \\{\\\\input\\} |", "", "\\#1"
+    ]  # fmt: skip
+    assert r"x\_1 | 50\% \$ & \{\textbackslash{}input\} \\" in latex(sheet) and r"A \& B. \#1" in latex(sheet)
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Debian's chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def test_ten_thousand_explanations_are_looked_through_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page("x", SHEETS, rows(10_000)), encoding="utf-8")
+    said: list[str] = []
+    tab = browser.new_page()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto(file.as_uri())
+    assert tab.title() == "x" and said == [], "nothing hostile ran, and the policy stopped nothing of its own"
+    assert tab.locator("#count").inner_text() == "1 to 20 of 10,000"
+    assert tab.locator("article").count() == 20 and tab.locator("article img, article script").count() == 0
+    assert tab.locator("mark").first.inner_text() == "Heat"
+    tab.fill("#search", "u77 you")
+    assert tab.locator("article h3").first.inner_text().endswith("for u77")
+    tab.fill("#search", "nowhere")
+    assert tab.locator("#count").inner_text() == "none" and tab.locator("article").count() == 0
+    tab.fill("#search", "")
+    tab.click("#on")
+    assert tab.locator("#count").inner_text() == "21 to 40 of 10,000"
+    tab.uncheck("input[name=generator]")
+    assert tab.locator(".texts div").count() == 0
+
+
+def test_the_report_of_a_workspace(call: Call, tmp_path: Path) -> None:
+    place = Workspace(tmp_path / "demo")
+    for command in (
+        ("init", str(place.path), "--dataset", "demo"),
+        ("recommend", str(place.path), "--recommender", "ease"),
+        ("explain", str(place.path), "--generator", "template", "--template", "evidence", "--users", "40"),
+        ("faithfulness", str(place.path)),
+        ("report", str(place.path)),
+    ):
+        assert call(*command).code == 0, command
+    text = place.report.read_text()
+    order = [text.index(f'<section id="{name}"') for name in ("audit", "table1", "recommenders", "faithfulness")]
+    assert order == sorted(order), "what is wrong comes first"
+    shown = json.loads(re.findall(r'id="rows">(.*?)</script>', text, re.DOTALL)[0])
+    assert shown == list(rows_of(place)) and len(shown) == 40
+    evidence = dict(pl.read_parquet(place.evidence("ease")).select("user_id", "displacing").iter_rows())
+    assert all(len(row["causes"]) == len(evidence[row["user"]]) for row in shown)
+    assert (place.path / "tables/faithfulness.tex").exists() and (place.path / "tables/table1.md").exists()
