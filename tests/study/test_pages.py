@@ -17,7 +17,7 @@ from tests.conftest import Call
 from tests.study.asking import Asker
 from tests.study.studies import GENERATORS, TITLES, film, make_study
 
-from llmxrec.study.exploring import Piece, marked
+from llmxrec.study.exploring import Explorer, Piece, marked
 from llmxrec.study.material import SCALES
 from llmxrec.study.web import PAGES
 from llmxrec.workspace import Workspace
@@ -181,6 +181,19 @@ def test_the_explorer_is_off_while_raters_are_blind(call: Call, tmp_path: Path) 
     page = organiser.get("/explore?user=u101").text
     assert "ease recommends" in page and "Airplane!" in page and "embedded" in page
     assert organiser.get("/explore?user=nobody").status_code == 404
+
+
+def test_the_explorer_calls_nothing_a_cause_that_speaks_against_the_item(call: Call, tmp_path: Path) -> None:
+    """Where no set displaces the item, the strongest influences are its causes, but only those above 0."""
+    assert call("demo", "shop").code == 0
+    place = Workspace(tmp_path / "shop")
+    file = place.evidence("ease")
+    table = pl.read_parquet(file).with_columns(displacing=pl.lit(None, pl.List(pl.String)))
+    signs = pl.col("influence").list.eval(pl.when(pl.int_range(pl.len()) == 0).then(1.0).otherwise(-1.0))
+    table.with_columns(influence=signs.cast(pl.List(pl.Float32))).write_parquet(file)
+    (strongest,) = table.filter(user_id="u101")["history"].list.first()
+    (shown,) = [one for one in Explorer(place).of("u101") if one.recommender == "ease"]
+    assert shown.causes == {strongest}
 
 
 def test_claims_are_marked() -> None:

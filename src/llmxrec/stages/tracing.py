@@ -42,17 +42,17 @@ class Traced:
         return out
 
 
-def trace(workspace: Workspace, recommender: str, *, top: int = 1, asked: ScoresHistories | None = None) -> Traced:
+def trace(workspace: Workspace, recommender: str, *, top: int = 1) -> Traced:
     """Find what the first `top` recommendations of each person rest on, and write it where the next stage reads it.
 
-    `asked` is the recommender itself where it is at hand; None: the one saved in the workspace, or a stand-in where
-    there is none. Raises InputError where there are no recommendations, or a stand-in cannot be fitted.
+    The recommender saved in the workspace is asked, or a stand-in where there is none. Raises InputError where there
+    are no recommendations, or a stand-in cannot be fitted.
     """
     recommendations = read_recommendations(workspace, recommender).filter(pl.col("rank") <= top)
     dataset = Dataset.load(workspace.dataset)
     histories = known_histories(workspace, dataset, recommender)
     _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
-    scorer = asked or scorer_of(workspace, recommender)
+    scorer = scorer_of(workspace, recommender)
     surrogate = scorer is None
     with progress(f"tracing {recommender}", recommendations.height) as advance:
         found = measure(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import Annotated, Any
 
-import polars as pl
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from llmxrec.evaluation.material import Part, Row
 from llmxrec.evaluation.reading import read_part
+from llmxrec.evidence.claims import Claim, ClaimReader
 from llmxrec.records import Domain, Instruction
+from llmxrec.stored import causes_of, read_evidence
 from llmxrec.study.organising import organiser
 from llmxrec.study.web import Denied, Web
 from llmxrec.workspace import Workspace
@@ -48,6 +48,7 @@ class Explorer:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._known: dict[str, Mapping[Row, frozenset[str]]] = {}
 
     @cached_property
     def _part(self) -> Part:
@@ -64,11 +65,6 @@ class Explorer:
             for row in questions:
                 found.setdefault(row[0], []).append((recommender, row))
         return found
-
-    @property
-    def reads(self) -> bool:
-        """Whether claims are marked."""
-        return self._reader is not None
 
     def people(self, wanted: str = "") -> list[str]:
         """Ids of people that hold `wanted`, LISTED at most; those that begin with it first."""
@@ -98,33 +94,24 @@ class Explorer:
             for answers in self._part.answers
         }
 
-    def _causes(self, recommender: str) -> dict[Row, frozenset[str]]:
-        """The items without which each recommendation would not stand where it does, as far as it was measured."""
-        file = self._workspace.path / "evidence" / f"{recommender}.parquet"
-        if not file.exists():
-            return {}
-        table = pl.read_parquet(file, glob=False).select("user_id", "item_id", "displacing", "history")
-        return {
-            (user, item): frozenset(displacing if displacing is not None else history[:3])
-            for user, item, displacing, history in table.iter_rows()
-        }
+    def _causes(self, recommender: str) -> Mapping[Row, frozenset[str]]:
+        """What each recommendation rests on, as far as it was measured."""
+        if recommender not in self._known:
+            measured = self._workspace.evidence(recommender).exists()
+            rows = causes_of(read_evidence(self._workspace, recommender)).iter_rows() if measured else ()
+            self._known[recommender] = {(user, item): frozenset(found) for user, item, found in rows}
+        return self._known[recommender]
 
     @cached_property
-    def _reader(self) -> Any:
-        try:
-            claims = import_module("llmxrec.evidence.claims")
-        except ImportError:
-            return None
+    def _reader(self) -> ClaimReader:
         people = {column: set(values) for column, values in self._part.truths.items()}
-        return claims.ClaimReader(self._part.items, self.domain, people)
+        return ClaimReader(self._part.items, self.domain, people)
 
     def _read(self, text: str, instruction: Instruction) -> tuple[Piece, ...]:
-        if self._reader is None:
-            return (Piece(text),)
         return marked(text, self._reader.read(text, instruction))
 
 
-def marked(text: str, claims: Sequence[Any]) -> tuple[Piece, ...]:
+def marked(text: str, claims: Sequence[Claim]) -> tuple[Piece, ...]:
     """`text` in pieces, those marked that claim something; of claims that overlap, the one that begins first."""
     pieces, end = [], 0
     for claim in sorted(claims, key=lambda one: (one.start, -one.end)):
@@ -175,7 +162,6 @@ def exploring_routes(web: Web, explore_open: bool) -> APIRouter:
             people=people,
             shown=shown,
             domain=explorer.domain,
-            reads=explorer.reads,
         )
 
     return routes
