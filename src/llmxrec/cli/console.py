@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from llmxrec.errors import InputError, LLMXRecError
+from llmxrec.errors import printable as printable
 from llmxrec.lookup import closest
 
 
@@ -42,11 +43,6 @@ def _failures() -> tuple[type[Exception], ...]:
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))
     return tuple(kinds)
-
-
-def printable(text: str) -> str:
-    """`text` from data or a model without what could steer a terminal: escapes and other control signs."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
 
 
 def say(text: str) -> None:
