@@ -24,30 +24,6 @@ from llmxrec.reports.sheets import Sheet
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, two recommenders, and one explained by two generators, all by hand."""
-    folder = tmp_path_factory.mktemp("made") / "films"
-    films = llmxrec.load("demo", folder)
-    films.fit("popularity")
-    films.fit("ease")
-    films.explain("template", recommender="ease", users=30)
-    films.explain("embedded", recommender="ease", users=30, template="evidence", verify=True, name="true")
-    films.faithfulness()
-    films.identify(among=20)
-    films.fairness(["gender"])
-    films.audit()
-    films.report()
-    return folder
-
-
-@pytest.fixture
-def films(made: Path, tmp_path: Path) -> llmxrec.Experiment:
-    """A copy of it."""
-    copytree(made, tmp_path / "films")
-    return llmxrec.open(tmp_path / "films")
-
-
-@pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Labelled by whether a text names a film of the history, which any of three generators may do or not."""
     file, draw, rows = tmp_path_factory.mktemp("pairs") / "pairs.jsonl", random.Random(1), []
@@ -65,6 +41,32 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Path:
+    """The demo, two recommenders, and one explained by two generators, all by hand."""
+    folder = tmp_path_factory.mktemp("made") / "films"
+    films = llmxrec.load("demo", folder)
+    films.fit("popularity")
+    films.fit("ease")
+    films.explain("template", recommender="ease", users=30)
+    films.explain("embedded", recommender="ease", users=30, template="evidence", verify=True, name="true")
+    films.faithfulness()
+    films.identify(among=20)
+    films.fairness(["gender"])
+    films.predict(recommender="ease", users=20, targets=["gender"])
+    films.judge(train=pairs)
+    films.audit()
+    films.report()
+    return folder
+
+
+@pytest.fixture
+def films(made: Path, tmp_path: Path) -> llmxrec.Experiment:
+    """A copy of it."""
+    copytree(made, tmp_path / "films")
+    return llmxrec.open(tmp_path / "films")
+
+
 def files_in(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -77,7 +79,7 @@ def differing(one: Path, other: Path) -> list[str]:
 # --- a workspace is the same, whoever made it ----------------------------------------------------------------------
 
 
-def test_a_workspace_is_as_commands_make_it(made: Path, call: Call) -> None:
+def test_a_workspace_is_as_commands_make_it(made: Path, call: Call, pairs: Path) -> None:
     for words in (
         "init films --dataset demo",
         "recommend films --recommender popularity",
@@ -87,6 +89,8 @@ def test_a_workspace_is_as_commands_make_it(made: Path, call: Call) -> None:
         "faithfulness films",
         "identify films --recommender ease --among 20",
         "fairness films --recommender ease --attribute gender",
+        "predict films --recommender ease --users 20 --target gender",
+        f"judge films --train {pairs}",
         "audit films",
         "report films",
     ):
@@ -212,11 +216,25 @@ def test_a_judge_names_a_winner_only_where_it_is_valid(films: llmxrec.Experiment
     assert not measured.valid and measured.reasons and repr(measured).splitlines()[-1].startswith("INVALID: ")
 
 
+def test_an_adapter_is_tuned_and_asked_about_others(films: llmxrec.Experiment) -> None:
+    how = {"task": "attributes", "recommenders": ["ease"], "targets": ["gender"], "users": 20, "epochs": 1}
+    tuned = films.tune("embedded", name="mine", **how)
+    assert tuned.spec == f"embedded+{films.workspace.adapter('mine')}" and tuned.table.height == 1
+    (card,) = tuned.cards.values()
+    assert card.rows + card.held_out == 20 and "mine: " in repr(tuned)
+    assert films.tune("embedded", name="mine", **how).table.equals(tuned.table), "kept"
+    found = films.predict(tuned.spec, recommender="ease", targets=["gender"], users=20, name="mine")
+    assert {one.who for one in found.found} >= {"random", "most frequent", "mine"}
+    assert "left out: 20 people on whom the adapter was tuned" in repr(found)
+
+
 def test_an_experiment_says_what_is_there(films: llmxrec.Experiment, tmp_path: Path) -> None:
     lines = repr(films).splitlines()
     assert lines[0] == "films: 300 users, 419 items, 12,105 interactions"
     assert lines[1] == "shown to generators: of items genres, year; of users age, gender, occupation"
-    assert lines[2].startswith("  ease: Recall@10 0.2433 [") and lines[2].endswith("explained by template, true")
+    assert lines[2].startswith("  ease: Recall@10 0.2433 [") and lines[2].endswith(
+        "explained by template, true; judged by text"
+    )
     with pytest.raises(InputError, match="a workspace is a folder with a dataset in it"):
         llmxrec.open(tmp_path / "nothing")
 
