@@ -12,7 +12,11 @@ from pathlib import Path
 
 
 class LLMXRecError(Exception):
-    """Anything this library raises on purpose. Its text is one line, fit to be shown as it is."""
+    """Anything this library raises on purpose. Its text is one line, which may quote data: see `printable`."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows (IPython asks for it): the one line, as a command prints it."""
+        return [f"{type(self).__name__}: {printable(str(self))}"]
 
 
 class WorkError(LLMXRecError):
@@ -49,6 +53,11 @@ class MissingExtra(InputError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}'", cure=f"pip install 'llmxrec[{extra}]'")
+
+
+def printable(text: str) -> str:
+    """`text` from data or a model without what could steer a terminal: escapes and other control signs."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
 
 
 def _short(value: object, limit: int = 80) -> str:

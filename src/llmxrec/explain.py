@@ -20,7 +20,7 @@ import polars as pl
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.errors import InputError, WorkError
 from llmxrec.evidence.verification import Verifier, asked_again, told
-from llmxrec.generators.prices import Price, cost
+from llmxrec.generators.prices import Price, cost, priced_as_of
 from llmxrec.generators.protocol import Generator
 from llmxrec.generators.template import sentences
 from llmxrec.ledger import Ledger, Record, read_ledger
@@ -471,6 +471,21 @@ class Estimate:
     cost_at_most: float | None
     shortened: int
     examples: tuple[Prompt, ...]
+
+    def lines(self, listed_price: bool) -> list[str]:
+        """The estimate for people. `listed_price`: its price is of the dated table, if any."""
+        out = [f"calls: {self.calls:,} ({self.known:,} of {self.rows:,} rows are answered already)"]
+        if self.impossible:
+            out.append(f"not asked: {self.impossible:,} prompts that the model could not read even without any history")
+        how = "" if self.counted == self.calls else f", from {self.counted:,} prompts"
+        out.append(f"tokens: about {self.input_tokens:,} read{how}; {self.output_tokens_at_most:,} written at most")
+        if self.shortened:
+            out.append(f"shortened: {self.shortened:,} prompts lose their oldest history, to fit the model")
+        if self.cost_at_most is None:
+            return [*out, "price: not known; give it: IN,OUT, USD per million tokens"]
+        dated = f" (listed prices are of {priced_as_of()})" if listed_price and self.cost_at_most else ""
+        most = f"price: about {self.cost_at_most:,.2f} USD, if every answer is as long as it may be{dated}"
+        return [*out, most]
 
 
 def estimate(

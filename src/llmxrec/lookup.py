@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmxrec.errors import InputError
@@ -28,3 +28,16 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
         raise closest(kind, name, table)
     module, attribute = table[name].split(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def only(what: str, given: str | None, there: Sequence[str], cure: str, *, option: str = "") -> str:
+    """`given`, or the only one there is; `option` is how the user says it: by default, `--WHAT`."""
+    if given is None and len(there) != 1:
+        found = ", ".join(there) or "none"
+        option = option or f"--{what}"
+        raise InputError(f"say which {what} with {option}", value=found, cure="" if there else f"make one: {cure}")
+    if given is not None and given not in there:
+        if not there:
+            raise InputError(f"there is no {what} here yet", value=given, cure=f"make one: {cure}")
+        raise closest(what, given, there)
+    return given or there[0]

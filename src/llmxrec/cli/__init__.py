@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from llmxrec import __version__
 from llmxrec.cli.console import Reporting
 
 app = typer.Typer(
@@ -20,8 +19,10 @@ app = typer.Typer(
 
 
 def _show_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
     if wanted:
-        typer.echo(f"llmxrec {__version__}")
+        typer.echo(f"llmxrec {version('llmxrec')}")
         raise typer.Exit
 
 

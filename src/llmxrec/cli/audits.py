@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import printable, say, wrote
-
-if TYPE_CHECKING:
-    from llmxrec.evaluation.audit import Finding
-
-_HEADINGS = {"critical": "Critical", "warning": "Warnings", "note": "Notes"}
+from llmxrec.cli.console import say, wrote
 
 
 @app.command()
@@ -34,49 +29,13 @@ def audit(
     notes: Annotated[bool, typer.Option(help="Print notes too; the file has them in any case.")] = False,
 ) -> None:
     """Look for what makes numbers say what they do not: misplaced answers, places that decide, leaks, collapse."""
-    from llmxrec.evaluation.audit import audit as look
-    from llmxrec.evaluation.audit.reading import read_material
-    from llmxrec.progress import progress
-    from llmxrec.workspace import atomic
+    from llmxrec.stages.auditing import find_faults, finding_lines, write_faults
 
-    material = read_material(folder, tuning=tuning or (), pairs=pairs or (), accuracies=accuracies)
-    rows = sum(len(answers.rows) for part in material.parts for answers in part.answers)
-    with progress("auditing", rows, "explanations") as advance:
-        found = look(material, advance)
-    file = folder / "audit.md"
-    with atomic(file) as draft:
-        draft.write_text(_page(folder, found), encoding="utf-8")
+    found = find_faults(folder, tuning=tuning or (), pairs=pairs or (), accuracies=accuracies)
+    file = write_faults(folder, found)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
         return
-    for finding in found:
-        if notes or finding.severity != "note":
-            _show(finding)
-    counts = {severity: sum(finding.severity == severity for finding in found) for severity in _HEADINGS}
-    say(f"{counts['critical']:,} critical, {counts['warning']:,} warnings, {counts['note']:,} notes")
+    for line in finding_lines(found, notes=notes):
+        say(line)
     wrote(file)
-
-
-def _show(finding: Finding) -> None:
-    say(f"{finding.severity}: {finding.title} ({finding.about})")
-    say(f"  {finding.figure}")
-    for row, quoted in finding.examples:
-        say(f"    {row}: {quoted}" if quoted else f"    {row}")
-    say(f"  {finding.consequence}")
-
-
-def _page(folder: Path, found: list[Finding]) -> str:
-    """The findings as Markdown, with nothing in quotations read as markup."""
-    from llmxrec.reports.summary import safe
-
-    lines = [f"# Audit of {safe(folder.resolve().name)}"]
-    for severity, heading in _HEADINGS.items():
-        lines += ["", f"## {heading}", ""]
-        some = [finding for finding in found if finding.severity == severity]
-        if not some:
-            lines.append("None.")
-        for finding in some:
-            lines += [f"- **{safe(finding.title)}** ({safe(finding.about)}): {safe(finding.figure)}."]
-            lines += [f"  {safe(finding.consequence)}"]
-            lines += [f"  - {safe(printable(row))}: {safe(printable(quoted))}" for row, quoted in finding.examples]
-    return "\n".join(lines) + "\n"

@@ -11,7 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from llmxrec.errors import InputError, LLMXRecError
-from llmxrec.lookup import closest
+from llmxrec.errors import printable as printable
+from llmxrec.lookup import only as only
 
 
 class Reporting(TyperGroup):
@@ -42,11 +43,6 @@ def _failures() -> tuple[type[Exception], ...]:
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))
     return tuple(kinds)
-
-
-def printable(text: str) -> str:
-    """`text` from data or a model without what could steer a terminal: escapes and other control signs."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
 
 
 def say(text: str) -> None:
@@ -93,15 +89,3 @@ def numbers_or_words(table: dict[str, str]) -> dict[str, Any]:
 def listed(text: str | None) -> tuple[str, ...] | None:
     """An option that lists names with commas between; the empty text lists none."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def only(what: str, given: str | None, there: list[str], cure: str) -> str:
-    """`given`, or the only one there is."""
-    if given is None and len(there) != 1:
-        found = ", ".join(there) or "none"
-        raise InputError(f"say which {what} with --{what}", value=found, cure="" if there else f"make one: {cure}")
-    if given is not None and given not in there:
-        if not there:
-            raise InputError(f"there is no {what} here yet", value=given, cure=f"make one: {cure}")
-        raise closest(what, given, there)
-    return given or there[0]

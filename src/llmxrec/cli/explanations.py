@@ -159,22 +159,10 @@ def price_option(text: str | None) -> dict[str, float] | None:
 
 def show_plan(plan: Estimate, listed_price: bool) -> None:
     """Three prompts whole, and what asking all would take."""
-    from llmxrec.generators.prices import priced_as_of
-
     for number, prompt in enumerate(plan.examples, 1):
         say(f"--- prompt {number} of {plan.calls:,} ---")
         for message in prompt.messages:
             say(f"[{message.role}]\n{message.content}\n")
     say("--- nothing was asked ---")
-    say(f"calls: {plan.calls:,} ({plan.known:,} of {plan.rows:,} rows are answered already)")
-    if plan.impossible:
-        say(f"not asked: {plan.impossible:,} prompts that the model could not read even without any history")
-    how = "" if plan.counted == plan.calls else f", from {plan.counted:,} prompts"
-    say(f"tokens: about {plan.input_tokens:,} read{how}; {plan.output_tokens_at_most:,} written at most")
-    if plan.shortened:
-        say(f"shortened: {plan.shortened:,} prompts lose their oldest history, to fit the model")
-    if plan.cost_at_most is None:
-        say("price: not known; give it with --price IN,OUT (USD per million tokens)")
-    else:
-        dated = f" (listed prices are of {priced_as_of()})" if listed_price and plan.cost_at_most else ""
-        say(f"price: about {plan.cost_at_most:,.2f} USD, if every answer is as long as it may be{dated}")
+    for line in plan.lines(listed_price):
+        say(line)

@@ -9,7 +9,6 @@ import typer
 
 from llmxrec.cli import app
 from llmxrec.cli.console import say, say_next, wrote
-from llmxrec.workspace import Workspace, safe_name
 
 
 @app.command()
@@ -21,29 +20,12 @@ def report(
     The report is one file, to be opened in any browser: what the auditor found first, then every table, then all
     explanations side by side, to look through.
     """
-    from llmxrec.evaluation.audit import audit
-    from llmxrec.evaluation.audit.reading import read_material
-    from llmxrec.evaluation.reading import workspaces
-    from llmxrec.progress import progress
-    from llmxrec.reports.page import write_page
-    from llmxrec.reports.sheets import sheets_of, write_sheets
-    from llmxrec.reports.summary import write_summary
-    from llmxrec.reports.tables import verdict_lines, write_tables
+    from llmxrec.reports.tables import verdict_lines
+    from llmxrec.stages.reporting import named_workspaces, write_report
 
-    places = {safe_name(place.path.resolve().name): place for place in workspaces(folder)}
-    for place in places.values():
-        write_summary(place)
-    tables = write_tables(places, Workspace(folder))
-    for line in verdict_lines(places):
+    files = write_report(folder)
+    for line in verdict_lines(named_workspaces(folder)):
         say(line)
-    for place in places.values():
-        material = read_material(place.path)
-        rows = sum(len(answers.rows) for part in material.parts for answers in part.answers)
-        with progress("auditing", rows, "explanations") as advance:
-            findings = audit(material, advance)
-        sheets = sheets_of(place, findings)
-        write_sheets(sheets, place)
-        write_page(place, sheets)
-    for file in (*(place.summary for place in places.values()), *tables, *(place.report for place in places.values())):
+    for file in files:
         wrote(file)
     say_next("audit", folder)

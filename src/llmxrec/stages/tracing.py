@@ -29,6 +29,14 @@ class Traced:
     apart: int
     surrogate: bool
 
+    @classmethod
+    def of(cls, evidence: pl.DataFrame) -> Traced:
+        """What `evidence` (columns of EVIDENCE) says."""
+        sizes = evidence["displacing"].list.len().drop_nulls()
+        apart = evidence.filter(pl.col("place") != pl.col("rank")).height
+        surrogate = bool(evidence["surrogate"].any())
+        return cls(evidence.height, len(sizes), int((sizes == 1).sum()), apart, surrogate)
+
     def lines(self) -> list[str]:
         """For people."""
         out = [
@@ -60,9 +68,7 @@ def trace(workspace: Workspace, recommender: str, *, top: int = 1) -> Traced:
         )
     with atomic(workspace.evidence(recommender)) as file:
         found.write_parquet(file)
-    sizes = found["displacing"].list.len().drop_nulls()
-    apart = found.filter(pl.col("place") != pl.col("rank")).height
-    return Traced(found.height, len(sizes), int((sizes == 1).sum()), apart, surrogate)
+    return Traced.of(found)
 
 
 def scorer_of(workspace: Workspace, recommender: str) -> ScoresHistories | None:

@@ -1,0 +1,409 @@
+"""The library by hand: what its methods leave is what commands leave, and what they return shows itself harmlessly."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from shutil import copytree
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import Call
+from tests.worlds import hostile
+
+import llmxrec
+from llmxrec import InputError
+from llmxrec.notebook.shown import Card, Cards, html_of, lines_of, sheet_of
+from llmxrec.reports.sheets import Sheet
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled by whether a text names a film of the history, which any of three generators may do or not."""
+    file, draw, rows = tmp_path_factory.mktemp("pairs") / "pairs.jsonl", random.Random(1), []
+    ends = ["It should suit you.", "Have a look soon.", "We think it is a fine choice for the evening.", "Enjoy it."]
+    for number in range(120):
+        texts = [f'Because you watched "Film {number}", this follows. ', "Recommended to you, as to others. "]
+        better = draw.randrange(2)
+        first, second = (texts[0] + draw.choice(ends), texts[1] + draw.choice(ends))[:: 1 if better == 0 else -1]
+        one, other = draw.sample(["A", "B", "C"], 2)
+        rows.append(
+            {"instruction": f"Why item {number}?", "explanation_1": first, "explanation_2": second, "label": better + 1}
+            | {"generator_1": one, "generator_2": other}
+        )
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Path:
+    """The demo, two recommenders, and one explained by two generators, all by hand."""
+    folder = tmp_path_factory.mktemp("made") / "films"
+    films = llmxrec.load("demo", folder)
+    films.fit("popularity")
+    films.fit("ease")
+    films.explain("template", recommender="ease", users=30)
+    films.explain("embedded", recommender="ease", users=30, template="evidence", verify=True, name="true")
+    films.faithfulness()
+    films.identify(among=20)
+    films.fairness(["gender"])
+    films.predict(recommender="ease", users=20, targets=["gender"])
+    films.judge(train=pairs)
+    films.audit()
+    films.report()
+    return folder
+
+
+@pytest.fixture
+def films(made: Path, tmp_path: Path) -> llmxrec.Experiment:
+    """A copy of it."""
+    copytree(made, tmp_path / "films")
+    return llmxrec.open(tmp_path / "films")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    mine, theirs = files_in(one), files_in(other)
+    return [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+
+
+# --- a workspace is the same, whoever made it ----------------------------------------------------------------------
+
+
+def test_a_workspace_is_as_commands_make_it(made: Path, call: Call, pairs: Path) -> None:
+    for words in (
+        "init films --dataset demo",
+        "recommend films --recommender popularity",
+        "recommend films --recommender ease",
+        "explain films --recommender ease --generator template --users 30",
+        "explain films --recommender ease --users 30 --template evidence --verify --name true",
+        "faithfulness films",
+        "identify films --recommender ease --among 20",
+        "fairness films --recommender ease --attribute gender",
+        "predict films --recommender ease --users 20 --target gender",
+        f"judge films --train {pairs}",
+        "audit films",
+        "report films",
+    ):
+        ended = call(*words.split())
+        assert ended.code == 0, ended.out
+    assert len(files_in(Path("films"))) > 30
+    assert differing(made, Path("films")) == []
+
+
+def test_tables_and_texts_of_ones_own_are_read_as_commands_read_them(call: Call, tmp_path: Path) -> None:
+    orders = [f"c{c},p{(c + s) % 20},2024-01-0{s + 1}" for c in range(12) for s in range(5)]
+    Path("orders.csv").write_text("\n".join(["customer,sku,created_at", *orders]) + "\n")
+    Path("products.csv").write_text("sku,title,shelf\n" + "".join(f"p{n},Book {n},crime\n" for n in range(20)))
+    Path("people.csv").write_text("customer,age\n" + "".join(f"c{c},{20 + c}\n" for c in range(12)))
+    Path("ours.csv").write_text("customer,sku\n" + "".join(f"c{c},p{(c + 5) % 20}\n" for c in range(12)))
+    Path("theirs.csv").write_text("user,item,text\n" + "".join(f"c{c},p{(c + 5) % 20},Buy it.\n" for c in range(12)))
+    files = {"interactions": "orders.csv", "items": "products.csv", "users": "people.csv"}
+    for words in (
+        "init a/shop --interactions orders.csv --items products.csv --users people.csv --show-user age",
+        "recommend a/shop --recommender external --recommendations ours.csv",
+        "import a/shop theirs.csv --recommender external --generator them",
+        "explain a/shop",
+    ):
+        ended = call(*words.split())
+        assert ended.code == 0, ended.out
+    shop = llmxrec.tables("b/shop", **files, show_user=["age"], recommendations="ours.csv")  # type: ignore[arg-type]
+    shop.attach("ours.csv")
+    assert shop.add("theirs.csv", generator="them").generators == ("them",)
+    assert shop.explain().rows == 12
+    assert differing(Path("a"), Path("b")) == []
+
+    # The same tables from memory differ in where they come from, and in nothing else.
+    frames = {name: pl.read_csv(file) for name, file in files.items()}
+    held = {
+        "user": [f"c{c}" for c in range(12)],
+        "item": [f"p{(c + 5) % 20}" for c in range(12)],
+        "text": ["Buy it."] * 12,
+    }
+    shop = llmxrec.tables("c/shop", **frames, show_user=["age"], recommendations=pl.read_csv("ours.csv"))  # type: ignore[arg-type]
+    shop.attach(pl.read_csv("ours.csv"))
+    shop.add(held, generator="them")
+    shop.explain()
+    assert differing(Path("a"), Path("c")) == ["shop/explanations/external/them.toml", "shop/workspace.toml"]
+
+    again = llmxrec.tables("c/shop", **frames, show_user=["age"], recommendations=pl.read_csv("ours.csv"))  # type: ignore[arg-type]
+    assert again == shop and again.explanations("embedded").rows == 12
+    with pytest.raises(InputError, match="this one holds other tables"):
+        llmxrec.tables("c/shop", interactions=frames["interactions"].head(20), items=frames["items"])
+
+
+def test_what_is_done_is_kept(films: llmxrec.Experiment) -> None:
+    folder = films.workspace.path
+    copytree(folder, folder.parent / "before")
+    assert llmxrec.load("demo", folder) == films
+    before = {file: file.stat().st_mtime_ns for file in (folder / "models").rglob("*.*")}
+    fitted = films.fit("ease")
+    assert before == {file: file.stat().st_mtime_ns for file in (folder / "models").rglob("*.*")}
+    assert fitted.metrics["Recall@10"].value == pytest.approx(73 / 300) and fitted.rows == 3000
+    again = films.explain(recommender="ease", users=30, template="evidence", verify=True, name="true")
+    assert "nothing to ask (30 were answered before)" in repr(again)
+    assert differing(folder, folder.parent / "before") == []
+    with pytest.raises(InputError, match="holds answers made with template = 'evidence'"):
+        films.explain(recommender="ease", users=30, name="true")
+    with pytest.raises(InputError, match="holds the dataset 'demo'"):
+        llmxrec.load("ml-100k", folder)
+
+
+# --- what methods return -------------------------------------------------------------------------------------------
+
+
+def test_a_recommender_is_shown_beside_the_trivial_rule(films: llmxrec.Experiment) -> None:
+    fitted = films.fit("ease")
+    lines = repr(fitted).splitlines()
+    assert lines[0] == "ease: 3,000 recommendations for 300 users"
+    assert "  ease         Recall@10  0.243 [0.193, 0.293]  300" in lines
+    assert "  popularity   Recall@10  0.117 [0.080, 0.153]  300" in lines
+    assert fitted.table.filter(recommender="popularity", metric="NDCG@10")["low"][0] == pytest.approx(0.0357, abs=1e-3)
+    assert fitted.evidence is not None and fitted.evidence.by_one == 216
+    text, tags = read(fitted._repr_html_())
+    assert "0.243 [0.193, 0.293]" in text and "table" in tags
+    assert 'not measured yet: fit("popularity")' in repr(films.fit("ease", k=5))
+
+
+def test_explanations_tell_what_caused_them(films: llmxrec.Experiment) -> None:
+    why = films.explanations("true")
+    assert why.rows == 30 and why.statuses == {"ok": 30} and why.cost == 0
+    first, *_ = cards = why.sample(3)
+    assert len(cards) == 3 and cards == why.sample(3)
+    for card in cards:
+        assert card.causes and all(card.text[start:end].strip('"') in card.causes for start, end in card.marked)
+    assert any(card.marked for card in cards)
+    assert first in why.of(first.user_id) and not why.of("nobody")
+    html = cards._repr_html_()
+    assert html.count("<mark>") == sum(len(card.marked) for card in cards)
+    assert f'*"{first.causes[0]}"*' in repr(cards)
+    file = why.export(films.workspace.path / "why.csv")
+    assert pl.read_csv(file)["title"].to_list() == why.table["title"].to_list()
+
+
+def test_what_asking_would_cost_is_known_before(films: llmxrec.Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    before = files_in(films.workspace.path)
+    how = {"recommender": "ease", "users": 4, "max_tokens": 100}
+    plan = films.estimate("openai:some-model", price=(1.0, 2.0), **how)
+    assert plan.calls == 4 and plan.cost_at_most == pytest.approx(plan.estimate.input_tokens * 1e-6 + 4 * 100 * 2e-6)
+    assert len(plan.prompts) == 3 and plan.prompts[0] in repr(plan) and "calls: 4" in repr(plan)
+    assert films.estimate("openai:some-model", **how).cost_at_most is None
+    assert files_in(films.workspace.path) == before
+
+
+def test_a_judge_names_a_winner_only_where_it_is_valid(films: llmxrec.Experiment, pairs: Path) -> None:
+    found = films.judge(train=pairs)
+    assert found.valid and found.verdict.endswith("the judge is VALID") and found.worth is not None
+    assert {"text", "the longer text", "a coin"} <= {*found.table["source"]}
+    assert found.verdict in repr(found) and found.verdict in read(found._repr_html_())[0]
+    assert llmxrec.validate_judge(train=pairs).table.equals(found.worth.table)
+    assert "judged by text" in repr(films)
+
+    tossed, draw = pairs.with_name("tossed.jsonl"), random.Random(2)
+    rows = [{**json.loads(line), "label": draw.choice([1, 2])} for line in pairs.read_text().splitlines()]
+    tossed.write_text("\n".join(map(json.dumps, rows)))
+    measured = llmxrec.validate_judge(train=tossed)
+    assert not measured.valid and measured.reasons and repr(measured).splitlines()[-1].startswith("INVALID: ")
+
+
+def test_an_adapter_is_tuned_and_asked_about_others(films: llmxrec.Experiment) -> None:
+    how = {"task": "attributes", "recommenders": ["ease"], "targets": ["gender"], "users": 20, "epochs": 1}
+    tuned = films.tune("embedded", name="mine", **how)
+    assert tuned.spec == f"embedded+{films.workspace.adapter('mine')}" and tuned.table.height == 1
+    (card,) = tuned.cards.values()
+    assert card.rows + card.held_out == 20 and "mine: " in repr(tuned)
+    assert films.tune("embedded", name="mine", **how).table.equals(tuned.table), "kept"
+    found = films.predict(tuned.spec, recommender="ease", targets=["gender"], users=20, name="mine")
+    assert {one.who for one in found.found} >= {"random", "most frequent", "mine"}
+    assert "left out: 20 people on whom the adapter was tuned" in repr(found)
+
+
+def test_an_experiment_says_what_is_there(films: llmxrec.Experiment, tmp_path: Path) -> None:
+    lines = repr(films).splitlines()
+    assert lines[0] == "films: 300 users, 419 items, 12,105 interactions"
+    assert lines[1] == "shown to generators: of items genres, year; of users age, gender, occupation"
+    assert lines[2].startswith("  ease: Recall@10 0.2433 [") and lines[2].endswith(
+        "explained by template, true; judged by text"
+    )
+    with pytest.raises(InputError, match="a workspace is a folder with a dataset in it"):
+        llmxrec.open(tmp_path / "nothing")
+
+
+def test_errors_name_the_rule_the_value_and_the_cure(films: llmxrec.Experiment, tmp_path: Path) -> None:
+    films.explain("template", recommender="popularity", users=1)
+    for wrong, said in (
+        (lambda: films.explain(), "say which recommender with recommender=NAME; found 'ease, popularity'"),
+        (lambda: films.explain(recommender="eas"), "did you mean 'ease'?"),
+        (lambda: films.explain(recommender="ease", temprature=1), "did you mean 'temperature'?"),
+        (lambda: films.explain(recommender="ease", template="evidense"), "did you mean 'evidence'?"),
+        (lambda: films.explanations("embeded", recommender="ease"), "unknown generator 'embeded'"),
+        (lambda: films.fit("esae"), "did you mean 'ease'?"),
+        (lambda: films.fit("ease", rige=1), "did you mean 'ridge'?"),
+        (lambda: films.fit("external"), "give them with attach"),
+        (lambda: films.judge("tekst", recommender="ease"), "tekst"),
+        (lambda: llmxrec.load("demoo", tmp_path / "x"), "did you mean 'demo'?"),
+        (lambda: llmxrec.tables(tmp_path / "x", interactions=3), "found 'int'"),  # type: ignore[arg-type]
+        (
+            lambda: llmxrec.tables(tmp_path / "x", interactions={"who": ["a"], "item_id": ["b"]}),
+            "the table of interactions: a column holds the user_id; found 'who, item_id'; say which: "
+            "columns={'user_id': 'YOUR_COLUMN'}",
+        ),
+        (
+            lambda: llmxrec.tables(tmp_path / "x", interactions={"user_id": ["a"], "item_id": [[{"b": 1}]]}),
+            "the table of interactions",
+        ),
+    ):
+        with pytest.raises(InputError) as error:
+            wrong()
+        assert said in str(error.value), str(error.value)
+        assert error.value._render_traceback_() == [f"InputError: {error.value}"]
+    assert not (tmp_path / "x").exists()
+
+
+# --- text is data --------------------------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.tags, self.attributes = "", list[str](), set[str]()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read(html: str) -> tuple[str, list[str]]:
+    """The text and the tags of a piece of HTML, none of which runs anything."""
+    page = _Page()
+    page.feed(html)
+    page.close()
+    assert page.attributes <= {"style", "class"}
+    assert {*page.tags} <= {"div", "b", "small", "br", "mark", "table", "thead", "tbody", "tr", "th", "td", "p", "pre"}
+    return page.text, page.tags
+
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "\x1b[2J\x1b]0;owned\x07",
+    "'; drop",
+    "$a$",
+    "&lt;",
+]
+texts = hostile | st.sampled_from(ATTACKS) | st.lists(st.sampled_from(ATTACKS)).map(" ".join)
+
+
+@given(texts, texts, texts, texts)
+def test_no_text_is_more_than_text(title: str, user: str, text: str, cause: str) -> None:
+    card = Card(user, "i", title, 1, text, "ok", (cause,), ((0, len(text) // 2),))
+    shown, _ = read(Cards([card, card])._repr_html_())
+    for part in (title, user, text, cause):
+        assert shown.count(part.replace("\r\n", "\n").replace("\r", "\n")) >= 2 or "\r" in part or "\x00" in part
+    assert repr(card).replace("\n", "").isprintable()
+    sheet = Sheet("", title, (user, "n"), ((text, cause),), cause)
+    assert text in read(html_of(sheet))[0] or "\r" in text or "\x00" in text
+    assert len(lines_of(sheet)) == (3 if cause else 2)
+
+
+def test_hostile_data_stay_text_all_the_way(tmp_path: Path) -> None:
+    attack = " ".join(ATTACKS)
+    people, items = [f"{attack}{n}" for n in range(6)], [f"i{n}" for n in range(8)]
+    rows = [(user, item) for place, user in enumerate(people) for item in items[place % 3 : place % 3 + 4]]
+    shop = llmxrec.tables(
+        tmp_path / "shop",
+        interactions=pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"),
+        items={"item_id": items, "title": [f"{attack} {n}" for n in range(8)], "kind": [attack] * 8},
+        recommendations={"user_id": people, "item_id": ["i7"] * 6},
+    )
+    shop.add({"user_id": people, "item_id": ["i7"] * 6, "text": [attack] * 6}, generator="them")
+    why = shop.explain("template", template="evidence")
+    for shown in (shop, why, why.sample(), shop.explanations("them").sample(), shop.faithfulness(), shop.audit()):
+        assert "\x1b" not in repr(shown) and "\x07" not in repr(shown)
+        read(shown._repr_html_())
+
+
+def test_a_figure_stands_in_one_cell_with_its_interval() -> None:
+    table = pl.DataFrame(
+        {"who": ["a", "b"], "value": [0.5, None], "low": [0.25, None], "high": [0.75, None], "rows": [1200, 0]}
+    )
+    sheet = sheet_of("T", table, "note")
+    assert sheet.head == ("who", "value", "rows")
+    assert sheet.rows == (("a", "0.500 [0.250, 0.750]", "1,200"), ("b", "–", "0"))
+    many = sheet_of("T", pl.DataFrame({"n": range(100)}))
+    assert len(many.rows) == 40 and many.note == "60 more rows are in .table."
+
+
+# --- the front door ------------------------------------------------------------------------------------------------
+
+
+def test_the_front_door_is_short_and_light() -> None:
+    assert dir(llmxrec) == llmxrec.__all__ and all(hasattr(llmxrec, name) for name in llmxrec.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        llmxrec.lode  # noqa: B018
+    for name, heavy in (("InputError", ("polars", "pydantic", "typer")), ("load", ("scipy", "numba", "torch"))):
+        code = f"import llmxrec, sys; llmxrec.{name}; print([m for m in {heavy} if m in sys.modules])"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_types_are_known_to_whoever_writes_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mypy import api
+
+    lines = [
+        "import llmxrec",
+        "from pathlib import Path",
+        'films = llmxrec.load("demo", "films")',
+        'low: float = films.fit("ease", epochs=3).metrics["NDCG@10"].low',
+        'films.explain("template", recommender="ease")',
+        'why = films.explain("embedded", template="evidence", verify=True, price=(1.0, 2.0))',
+        "text: str = why.sample(3)[0].text",
+        'valid: bool = films.judge(train="annotated").valid',
+        "page: Path = films.report().page",
+        "films.explain(users='all')  # wrong",
+    ]
+    (tmp_path / "mine.py").write_text("\n".join(lines))
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MYPYPATH", str(root / "src"))
+    out, problems, _ = api.run(["--no-error-summary", str(tmp_path / "mine.py")])
+    assert not problems and len(out.splitlines()) == 1 and "mine.py:10: error" in out and '"users"' in out, out
+
+
+def test_progress_is_shown_below_a_cell_and_gone_when_done(tmp_path: Path) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    shown: list[str] = []
+
+    class Watching(nbclient.NotebookClient):  # type: ignore[misc, name-defined]
+        def process_message(self, msg: dict[str, dict[str, dict[str, str]]], cell: object, cell_index: int) -> object:
+            if msg["header"]["msg_type"] in ("display_data", "update_display_data"):  # type: ignore[comparison-overlap]
+                shown.append(msg["content"]["data"]["text/plain"])
+            return super().process_message(msg, cell, cell_index)
+
+    code = [
+        "import time",
+        "from llmxrec.progress import progress",
+        "with progress('waiting', 4, 'naps') as advance:",
+        "    for _ in range(4):",
+        "        time.sleep(0.6)",
+        "        advance(1)",
+        "with progress('in no time', 4) as advance:",
+        "    advance(4)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("\n".join(code))])
+    Watching(notebook, timeout=60).execute()
+    assert len(shown) == 5 and shown[0].startswith("waiting: 1 of 4, ") and shown[0].endswith(" naps/s)")
+    assert shown[-1] == "" and [one["data"] for one in notebook.cells[0].outputs] == [{"text/plain": ""}]
