@@ -57,15 +57,16 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
     for adapter in recipe.adapters:
         _tune(recipe, workspace, adapter, say)
     generators = [with_adapter(entry, workspace) for entry in recipe.generators]
+    explaining = [one for one in generators if one.label in (recipe.explain.generators or [one.label])]
     explained = recipe.explain.recommenders or tuple(entry.name for entry in recipe.recommenders)
     for name in explained:
-        _explain(recipe, workspace, name, generators, say)
+        _explain(recipe, workspace, name, explaining, say)
     for judge in recipe.judges:
         _judge(recipe, workspace, judge, explained, say)
     for name in recipe.predict.recommenders or [entry.name for entry in recipe.recommenders]:
         _predict(recipe, workspace, name, generators, say)
     for name in explained:
-        _measure(recipe, workspace, name, generators, say)
+        _measure(recipe, workspace, name, explaining, say)
 
 
 def with_adapter(entry: GeneratorRecipe, workspace: Workspace) -> GeneratorRecipe:
@@ -196,6 +197,8 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
             how = {"hold_out": recipe.hold_out, "settings": settings.model_dump(mode="json")}
         if entry.name in (recipe.explain.recommenders or [entry.name]):
             for generator in (with_adapter(one, workspace) for one in recipe.generators):
+                if generator.label not in (recipe.explain.generators or [generator.label]):
+                    continue
                 file = workspace.explanations(entry.name, generator.label)
                 prompt = generator.asked(recipe.prompt)
                 refuse_to_mix(file, answer_settings(generator, prompt, recipe.seed, how, recipe.explain.verify))

@@ -100,6 +100,8 @@ class ExplainRecipe(Settings):
 
     recommenders: tuple[str, ...] | None = None
     """By name; None: all of the recipe."""
+    generators: tuple[str, ...] | None = None
+    """By name; None: all of the recipe."""
     users: Annotated[int, Field(ge=1)] | None = None
     """How many people, from the first of the table on; None: all."""
     top: Annotated[int, Field(ge=1)] = 1
@@ -216,7 +218,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     load_template(recipe.prompt.template)
     _check_adapters(recipe, names)
     labels = [generator.label for generator in recipe.generators]
-    for label in recipe.predict.generators:
+    for label in (*recipe.predict.generators, *(recipe.explain.generators or ())):
         if label not in labels:
             raise closest("generator of this recipe", label, labels)
     for generator in recipe.generators:

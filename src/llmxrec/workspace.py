@@ -41,6 +41,11 @@ class Workspace:
         return self.path / "summary.md"
 
     @property
+    def times(self) -> Path:
+        """How long what took: a ledger of stage, recommender, who, rows and seconds."""
+        return self.path / "times.jsonl"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

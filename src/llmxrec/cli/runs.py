@@ -20,10 +20,10 @@ def run(
     ] = None,
     source: Annotated[Path | None, typer.Option(help="The folder of the dataset's original files.")] = None,
 ) -> None:
-    """A whole experiment: data, recommenders, explanations, and a summary to read."""
+    """A whole experiment: data, recommenders, explanations, whatever the recipe has measured, and a report to read."""
     from llmxrec import experiment
     from llmxrec.recipe import load_recipe
-    from llmxrec.reports.summary import write_summary
+    from llmxrec.stages.reporting import write_report
 
     wanted = load_recipe(recipe)
     if source is not None:
@@ -31,8 +31,9 @@ def run(
     place = Workspace(workspace or Path("workspaces", wanted.name))
     say(f"{wanted.name}, into {place.path}")
     experiment.run(wanted, place, say)
-    write_summary(place)
+    write_report(place.path)
     wrote(place.summary)
+    wrote(place.report)
     say_next("export", place.path, "--out", "explanations.csv")
 
 

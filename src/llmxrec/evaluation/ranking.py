@@ -133,6 +133,31 @@ def score(verdicts: pl.DataFrame, seed: int = 1) -> pl.DataFrame:
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
+DUELS = {
+    "generator": pl.String,
+    "against": pl.String,
+    "win_ratio": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "rows": pl.Int64,
+}
+"""What `duels` gives, one row for each generator against each other one."""
+
+
+def duels(verdicts: pl.DataFrame, seed: int = 1) -> pl.DataFrame:
+    """How often each generator of `verdicts` wins from each other one, from 0 to 1, a tie being half: as DUELS has it.
+
+    What nobody could tell apart, or a coin decides, stands at .5. Bootstrap over users.
+    """
+    pairs = outcomes(verdicts)
+    rows = []
+    for (a, b), part in pairs.partition_by("a", "b", as_dict=True).items():
+        won = mean("duel", part["points"].to_numpy(), part["user_id"], seed)
+        rows.append((a, b, won.value, won.low, won.high, won.rows))
+        rows.append((b, a, 1 - won.value, 1 - won.high, 1 - won.low, won.rows))
+    return pl.DataFrame(rows, schema=DUELS, orient="row").sort("against", "generator")
+
+
 def trivial_rules(
     verdicts: pl.DataFrame, words: pl.DataFrame | None = None, seed: int = 1
 ) -> Mapping[str, pl.DataFrame]:

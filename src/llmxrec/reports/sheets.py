@@ -14,7 +14,9 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.audit import Finding
 from llmxrec.evaluation.ratings import figure_2, read_ratings
 from llmxrec.explain import SCHEMA, latest
-from llmxrec.reports.tables import bounds, label_of, rules_of_table_2, table_2, winner
+from llmxrec.generators.specs import slug
+from llmxrec.ledger import read_ledger
+from llmxrec.reports.tables import bounds, duels_of, label_of, rules_of_table_2, table_2, winner
 from llmxrec.stored import read_recommendations
 from llmxrec.workspace import Workspace, atomic, safe_name
 
@@ -42,7 +44,7 @@ def sheets_of(workspace: Workspace, findings: Sequence[Finding], seed: int = 1) 
     every = (
         _findings(findings), _dataset(Dataset.load(workspace.dataset)), _recommenders(workspace.read_manifest()),
         *_compared(workspace, seed), _attributes(workspace), *_people(workspace, seed), _faithfulness(workspace),
-        _identified(workspace), _fairness(workspace), _costs(workspace),
+        _identified(workspace), _fairness(workspace), _costs(workspace), _times(workspace),
     )  # fmt: skip
     return [sheet for sheet in every if sheet.rows]
 
@@ -134,6 +136,35 @@ def _compared(workspace: Workspace, seed: int) -> Iterator[Sheet]:
         head = ("generator", "source", "win ratio", "ranking order", "rows", "unreadable")
         title = f"Compared by {source}: {recommender} (the paper's Table 2)"
         yield Sheet(name, title, head, tuple(rows), f"{best}. Below: what trivial rules would say.", tuple(bars))
+        yield from _against(workspace, str(recommender), str(source), scores["generator"].to_list(), seed)
+
+
+def _against(
+    workspace: Workspace, recommender: str, source: str, generators: Sequence[str], seed: int
+) -> Iterator[Sheet]:
+    """Each generator against the one that the recipe names for this judge, as the paper's Figures 3 and 4 have it."""
+    judges = workspace.read_manifest().get("recipe", {}).get("judges", [])
+    named = [judge.get("against") for judge in judges if judge.get("spec") == source]
+    for against in (one for one in named if one in generators):
+        places = {safe_name(workspace.path.resolve().name): workspace}
+        found = duels_of(places, seed).filter(recommender=recommender, source=source, against=against)
+        # In the order of the recipe: lengths of history, amounts of data.
+        order = [name for name in _labels(workspace) if name in generators]
+        some = sorted(found.iter_rows(named=True), key=lambda row: (*order, row["generator"]).index(row["generator"]))
+        rows = [
+            (row["generator"], _interval(row["win_ratio"], row["low"], row["high"]), f"{row['rows']:,}") for row in some
+        ]
+        bars = [(row["generator"], row["win_ratio"], row["low"], row["high"]) for row in some]
+        title = f"Against {against}, compared by {source}: {recommender} (the paper's Figures 3 and 4)"
+        note = "The share of recommendations where the judge prefers it; .5 is a coin, or texts that are the same."
+        name = safe_name(f"against-{recommender}-{label_of(source)}")
+        yield Sheet(name, title, ("generator", "win ratio", "rows"), tuple(rows), note, tuple(bars))
+
+
+def _labels(workspace: Workspace) -> list[str]:
+    """The names of the recipe's generators, in its order."""
+    told = workspace.read_manifest().get("recipe", {}).get("generators", [])
+    return [str(one.get("name") or one.get("adapter") or slug(str(one.get("spec", "")))) for one in told]
 
 
 def _attributes(workspace: Workspace) -> Sheet:
@@ -210,6 +241,21 @@ def _costs(workspace: Workspace) -> Sheet:
             rows.append((recommender, generator, *told, *spent))
     head = ("recommender", "generator", "rows", "how they ended", "words", "tokens written", "USD")
     return Sheet("costs", "How explanations ended, and what they cost", head, tuple(rows))
+
+
+def _times(workspace: Workspace) -> Sheet:
+    took: dict[tuple[str, ...], tuple[int, float]] = {}
+    for row in read_ledger(workspace.times) if workspace.times.exists() else ():
+        key = tuple(str(row.get(name, "")) for name in ("stage", "recommender", "who"))
+        rows, seconds = took.get(key, (0, 0.0))
+        took[key] = rows + int(row.get("rows", 0)), seconds + float(row.get("seconds", 0.0))
+    lines = [
+        (*key, f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}" if seconds else "–")
+        for key, (rows, seconds) in took.items()
+    ]
+    head = ("stage", "recommender", "who", "rows", "seconds", "rows a second")
+    note = "Of runs that came to their end. Rows of training are interactions, of tuning what is learned from."
+    return Sheet("times", "How long it took", head, tuple(lines), note)
 
 
 def _csv(workspace: Workspace, name: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from llmxrec.errors import InputError
 from llmxrec.evaluation.agreement import agreement
-from llmxrec.evaluation.ranking import outcomes, positions, score, strengths, trivial_rules, word_counts
+from llmxrec.evaluation.ranking import DUELS, duels, outcomes, positions, score, strengths, trivial_rules, word_counts
 from llmxrec.evaluation.verdicts import PEOPLE, RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
 from llmxrec.recommenders.metrics import Metric
@@ -61,6 +61,9 @@ STRENGTHS = {
     "rows": pl.Int64,
 }
 """Bradley-Terry strengths (see `ranking.strengths`), log odds with mean 0; `texts`: as they are, or at equal length."""
+
+AGAINST = {"recommender": pl.String, "dataset": pl.String, "source": pl.String, **DUELS}
+"""How often each generator wins from each other one (see `ranking.duels`): the paper's Figures 3 and 4 are of this."""
 
 RELEASED_SOURCE = "released verdicts"
 RULES = {"second": "always the second", "longer": "the longer text", "random": "a coin"}
@@ -150,13 +153,28 @@ def strengths_of(workspaces: Mapping[str, Workspace]) -> pl.DataFrame:
     return pl.concat(tables)
 
 
+def duels_of(workspaces: Mapping[str, Workspace], seed: int = 1) -> pl.DataFrame:
+    """Each generator against each other one, from all verdicts of `workspaces`: the columns of AGAINST."""
+    found = [
+        duels(verdicts, seed).select(
+            pl.lit(recommender).alias("recommender"), pl.lit(dataset).alias("dataset"),
+            pl.lit(source).alias("source"), *DUELS,
+        )
+        for dataset, recommender, source, verdicts in _all_verdicts(workspaces)
+    ]  # fmt: skip
+    return pl.concat([pl.DataFrame(schema=AGAINST), *found])
+
+
 def write_tables(workspaces: Mapping[str, Workspace], out: Workspace, seed: int = 1) -> list[Path]:
-    """Write Table 2, what trivial rules would give, strengths, and how much the place decided; returns the files."""
+    """Write Table 2, what trivial rules would give, strengths, how much the place decided, and each generator against
+    each other one; returns the files.
+    """
     tables = {
         "table2": table_2(workspaces, seed),
         "table2-rules": rules_of_table_2(workspaces, seed),
         "strengths": strengths_of(workspaces),
         "positions": positions_of(workspaces, seed)[0],
+        "against": duels_of(workspaces, seed),
     }
     for name, table in tables.items():
         write_table(table, out.table(name))

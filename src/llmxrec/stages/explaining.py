@@ -21,6 +21,7 @@ from llmxrec.progress import progress
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, price_for
+from llmxrec.stages.timing import timed
 from llmxrec.stored import causes_of, knowledge, read_evidence, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace
 
@@ -66,8 +67,12 @@ def explain_recommendations(
     """
     recommender = questions.recommender
     known = knowledge(workspace, recommender)
-    with progress(f"explaining {recommender} with {generator.label}", len(questions)) as advance:
-        return explain(
+    what = f"explaining {recommender} with {generator.label}"
+    with (
+        timed(workspace, "explain", recommender, generator.label) as rows,
+        progress(what, len(questions)) as advance,
+    ):
+        outcome = explain(
             questions,
             workspace.explanations(recommender, generator.label),
             price=price_for(generator),
@@ -77,6 +82,8 @@ def explain_recommendations(
             verifier=None if verification is None else make_verifier(questions.dataset, verification),
             advance=advance,
         )
+        rows(outcome.asked.total())
+    return outcome
 
 
 def make_verifier(dataset: Dataset, rules: Verification) -> Verifier:

@@ -17,6 +17,7 @@ from llmxrec.evaluation.reading import read_part
 from llmxrec.generators.specs import read_spec, slug
 from llmxrec.notes import read_notes
 from llmxrec.progress import progress
+from llmxrec.stages.timing import timed
 from llmxrec.tuning.adapters import check_apart, tuned_on
 from llmxrec.workspace import Workspace, atomic
 
@@ -44,10 +45,14 @@ def judge_explanations(
             cure="llmxrec explain, or llmxrec import",
         )
     label = slug(judge.name)
-    with progress(f"judging {recommender} with {judge.name}", len(compared)) as advance:
+    with (
+        timed(workspace, "judge", recommender, label) as rows,
+        progress(f"judging {recommender} with {judge.name}", len(compared)) as advance,
+    ):
         outcome = judge_contests(
             compared, judge, recommender, workspace.verdicts(recommender, label), settings=settings, advance=advance
         )
+        rows(outcome.asked.total())
     outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
     worth = {"measured": False} if measured is None else {"measured": True, **measured.validity.to_json()}
     with atomic(workspace.validity(recommender, label)) as file:

@@ -34,6 +34,7 @@ from llmxrec.prompts.instructions import PromptSettings, shown_for_attributes
 from llmxrec.prompts.targets import Targets
 from llmxrec.recipe import GeneratorRecipe, price_for
 from llmxrec.stages.explaining import answer_settings, within_limit
+from llmxrec.stages.timing import timed
 from llmxrec.stored import knowledge, read_recommendations, stored_predictions
 from llmxrec.tuning.adapters import folds, tuned_on
 from llmxrec.workspace import Workspace
@@ -96,8 +97,11 @@ def attribute_questions(
 def predict_attributes(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> Outcome:
     """Have `generator` answer `questions` (see `attribute_questions`), from where an earlier run stopped."""
     recommender = questions.recommender
-    with progress(f"predicting for {recommender} with {generator.label}", len(questions)) as advance:
-        return predict(
+    with (
+        timed(workspace, "predict", recommender, generator.label) as rows,
+        progress(f"predicting for {recommender} with {generator.label}", len(questions)) as advance,
+    ):
+        outcome = predict(
             questions,
             workspace.predictions(recommender, generator.label),
             price=price_for(generator),
@@ -106,6 +110,8 @@ def predict_attributes(workspace: Workspace, generator: GeneratorRecipe, questio
             settings=prediction_settings(workspace, generator, questions),
             advance=advance,
         )
+        rows(outcome.asked.total())
+    return outcome
 
 
 def measure_predictions(workspace: Workspace, recommender: str, seed: int = 1) -> tuple[list[Accuracy], list[str]]:

@@ -18,6 +18,7 @@ from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
+from llmxrec.stages.timing import timed
 from llmxrec.workspace import Workspace, atomic
 
 
@@ -59,9 +60,15 @@ def recommend(
     recommender = make_recommender(name, settings, seed=seed)
     dataset = Dataset.load(workspace.dataset)
     train, known, held_out, kept_out = parts(dataset, hold_out)
-    recommender = _train(workspace, recommender, dataset, train, hold_out)
-    with progress(f"recommending with {name}", train.n_users, "users") as advance:
+    with timed(workspace, "train", name) as rows:
+        recommender = _train(workspace, recommender, dataset, train, hold_out)
+        rows(len(train.item_index))
+    with (
+        timed(workspace, "recommend", name) as rows,
+        progress(f"recommending with {name}", train.n_users, "users") as advance,
+    ):
         recommendations = top_k(recommender, train, known, k, advance)
+        rows(recommendations.height)
     metrics = tuple(evaluate(recommendations, held_out, k=k, seed=seed)) if held_out is not None else ()
     recommender.save(workspace.model(name))
     write_recommendations(workspace, name, recommendations)

@@ -10,6 +10,7 @@ from llmxrec.reports.sheets import sheets_of, write_sheets
 from llmxrec.reports.summary import write_summary
 from llmxrec.reports.tables import write_tables
 from llmxrec.stages.auditing import find_faults
+from llmxrec.stages.cases import cases_of
 from llmxrec.workspace import Workspace, safe_name
 
 
@@ -21,14 +22,14 @@ def named_workspaces(folder: Path) -> dict[str, Workspace]:
 def write_report(folder: Path) -> list[Path]:
     """Write anew all summaries, tables and reports of `folder`, a workspace or a folder of them; returns the files.
 
-    Nothing is asked, trained or judged.
+    Nothing is asked, trained or judged. People whom the recipe names as cases are shown whole.
     """
     places = named_workspaces(folder)
     for place in places.values():
         write_summary(place)
     tables = write_tables(places, Workspace(folder))
     for place in places.values():
-        sheets = sheets_of(place, find_faults(place.path))
+        sheets = [*sheets_of(place, find_faults(place.path)), *cases_of(place)]
         write_sheets(sheets, place)
         write_page(place, sheets)
     return [*(place.summary for place in places.values()), *tables, *(place.report for place in places.values())]

@@ -12,6 +12,7 @@ from llmxrec.evidence.causes import ScoresHistories, measure, stand_in
 from llmxrec.progress import progress
 from llmxrec.recommenders import load_recommender
 from llmxrec.stages.recommending import parts
+from llmxrec.stages.timing import timed
 from llmxrec.stored import knowledge, read_recommendations
 from llmxrec.workspace import Workspace, atomic
 
@@ -62,10 +63,14 @@ def trace(workspace: Workspace, recommender: str, *, top: int = 1) -> Traced:
     _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
     scorer = scorer_of(workspace, recommender)
     surrogate = scorer is None
-    with progress(f"tracing {recommender}", recommendations.height) as advance:
+    with (
+        timed(workspace, "trace", recommender) as rows,
+        progress(f"tracing {recommender}", recommendations.height) as advance,
+    ):
         found = measure(
             scorer or stand_in(histories), histories, known, recommendations, surrogate=surrogate, advance=advance
         )
+        rows(found.height)
     with atomic(workspace.evidence(recommender)) as file:
         found.write_parquet(file)
     return Traced.of(found)

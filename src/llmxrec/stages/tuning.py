@@ -14,6 +14,7 @@ from llmxrec.progress import progress, quiet
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.records import Pair
 from llmxrec.sources import in_folds
+from llmxrec.stages.timing import timed
 from llmxrec.tuning.adapters import Card, read_card
 from llmxrec.tuning.lessons import Lessons, digest
 from llmxrec.tuning.loop import Team, TuningSettings
@@ -87,8 +88,12 @@ def tune(
         if card is not None:
             say(f"{place} was tuned before")
         else:
-            with _tuning(place, len(part.rows), settings) as how:
+            with (
+                timed(workspace, "tune", "", str(place.relative_to(workspace.path / "adapters"))) as rows,
+                _tuning(place, len(part.rows), settings) as how,
+            ):
                 card = tuner(*model, part, place, settings, **asked, **how)
+                rows(card.rows)
         cards[place] = card
     return cards
 
