@@ -485,7 +485,7 @@ class Experiment(Shown):
         place = self.workspace
         counts = {name: _height(place.dataset / f"{name}.parquet") for name in ("users", "items", "interactions")}
         held = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        lines = [f"{place.path.name}: {held}", *(self.said or _read_then(place)), _shown(place)]
+        lines = [f"{place.path.resolve().name}: {held}", *(self.said or _read_then(place)), _shown(place)]
         for recommender in place.recommenders():
             explained = place.generators(recommender)
             metrics = _metrics(place.read_manifest().get("recommenders", {}).get(recommender, {})).values()
