@@ -1,4 +1,4 @@
-"""A whole experiment, top to bottom: the paper's Figure 1 as far as it is built.
+"""A whole experiment, top to bottom: the paper's Figure 1.
 
 `run` is the way through; each stage stands alone too, in the room `stages`.
 """
@@ -16,17 +16,26 @@ from llmxrec.evaluation.gate import prepare
 from llmxrec.generators.specs import make_generator
 from llmxrec.notes import refuse_to_mix
 from llmxrec.prompts.instructions import check_shown
-from llmxrec.recipe import JudgeRecipe, Recipe
+from llmxrec.recipe import AdapterRecipe, GeneratorRecipe, JudgeRecipe, Recipe
 from llmxrec.recommenders import make_recommender
 from llmxrec.reports.attributes import accuracy_lines, write_table_3
+from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
+from llmxrec.reports.people import fairness_lines, identified_lines, write_fairness, write_identified
 from llmxrec.reports.tables import verdict_lines, write_tables
+from llmxrec.settings import check
+from llmxrec.sources import gather, some
 from llmxrec.stages.data import find_source, store_dataset
 from llmxrec.stages.explaining import answer_settings, explain_recommendations, questions_about
+from llmxrec.stages.fairness import ask_flipped, flip, measure_fairness
+from llmxrec.stages.faithful import measure_faithfulness
+from llmxrec.stages.identifying import identify_people
 from llmxrec.stages.judging import judge_explanations, judge_settings
 from llmxrec.stages.predicting import attribute_questions, measure_predictions, predict_attributes
 from llmxrec.stages.recommending import check_measurable, is_trained, recommend
 from llmxrec.stages.tracing import trace
-from llmxrec.stored import EXTERNAL, read_recommendations
+from llmxrec.stages.tuning import tune, usual_settings
+from llmxrec.stored import EXTERNAL, read_evidence, read_recommendations
+from llmxrec.tuning.loop import TuningSettings
 from llmxrec.workspace import Workspace, safe_name
 
 Say = Callable[[str], None]
@@ -45,47 +54,65 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
         how: dict[str, Any] = {"k": recipe.k, "hold_out": recipe.hold_out, "seed": recipe.seed}
         if entry.name != EXTERNAL and not is_trained(workspace, entry.name, entry.settings, **how):
             say(f"  {entry.name}: {recommend(workspace, entry.name, entry.settings, **how)}")
-    for name in recipe.explain.recommenders or [entry.name for entry in recipe.recommenders]:
-        if not workspace.evidence(name).exists():
-            say(f"  {name}: {'; '.join(trace(workspace, name, top=recipe.explain.top).lines())}")
-        for generator in recipe.generators:
-            questions = questions_about(
-                workspace,
-                name,
-                generator,
-                recipe.prompt,
-                users=recipe.explain.users,
-                top=recipe.explain.top,
-                seed=recipe.seed,
-            )
-            outcome = explain_recommendations(workspace, generator, questions, recipe.explain.verify)
-            say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
+    for adapter in recipe.adapters:
+        _tune(recipe, workspace, adapter, say)
+    generators = [with_adapter(entry, workspace) for entry in recipe.generators]
+    explained = recipe.explain.recommenders or tuple(entry.name for entry in recipe.recommenders)
+    for name in explained:
+        _explain(recipe, workspace, name, generators, say)
     for judge in recipe.judges:
-        _judge_all(recipe, workspace, judge, say)
+        _judge(recipe, workspace, judge, explained, say)
     for name in recipe.predict.recommenders or [entry.name for entry in recipe.recommenders]:
-        for generator in recipe.generators:
-            if generator.label in recipe.predict.generators:
-                questions, left_out = attribute_questions(
-                    workspace, name, generator, recipe.prompt, recipe.predict.targets, users=recipe.predict.users,
-                    seed=recipe.seed,
-                )  # fmt: skip
-                outcome = predict_attributes(workspace, generator, questions)
-                aside = f"; left out: {left_out:,} on whom it was tuned" if left_out else ""
-                say(f"  {name} x {generator.label}, attributes: {'; '.join(outcome.lines())}{aside}")
-        if recipe.predict.generators:
-            found, notes = measure_predictions(workspace, name, recipe.seed)
-            for line in (*accuracy_lines(found), *notes):
-                say(f"    {line}")
-            say(f"  wrote {write_table_3(found, workspace, name)}")
+        _predict(recipe, workspace, name, generators, say)
+    for name in explained:
+        _measure(recipe, workspace, name, generators, say)
 
 
-def _judge_all(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, say: Say) -> None:
+def with_adapter(entry: GeneratorRecipe, workspace: Workspace) -> GeneratorRecipe:
+    """`entry` with the adapter of the recipe, if it has one, as part of its spec: where it lies in `workspace`."""
+    if entry.adapter is None:
+        return entry
+    spec = f"{entry.spec}+{workspace.adapter(entry.adapter)}"
+    return entry.model_copy(update={"spec": spec, "name": entry.label, "adapter": None})
+
+
+def _tune(recipe: Recipe, workspace: Workspace, entry: AdapterRecipe, say: Say) -> None:
+    usual = usual_settings(entry.base, entry.tasks).model_dump()
+    settings = check(TuningSettings, {**usual, **entry.settings}, f"adapter '{entry.name}'")
+    whose = entry.recommenders or [one.name for one in recipe.recommenders]
+    whole = entry.base == "embedded"
+    lessons = gather(workspace, entry.tasks, entry.sources, whose, None, recipe.prompt, seed=settings.seed, whole=whole)
+    lessons = lessons if entry.rows is None else some(lessons, entry.rows, settings.seed)
+    cards = tune(workspace, entry.base, entry.name, lessons, settings, prompt=recipe.prompt, folds=entry.folds,
+                 say=lambda text: say(f"  {text}"))  # fmt: skip
+    for folder, card in cards.items():
+        say(f"  {folder.relative_to(workspace.path)}: {card.rows:,} rows learned, loss {card.curve.loss[-1]:.3f}")
+
+
+def _explain(recipe: Recipe, workspace: Workspace, name: str, generators: list[GeneratorRecipe], say: Say) -> None:
+    if not workspace.evidence(name).exists():
+        say(f"  {name}: {'; '.join(trace(workspace, name, top=recipe.explain.top).lines())}")
+    for generator in generators:
+        questions = questions_about(
+            workspace,
+            name,
+            generator,
+            generator.asked(recipe.prompt),
+            users=recipe.explain.users,
+            top=recipe.explain.top,
+            seed=recipe.seed,
+        )
+        outcome = explain_recommendations(workspace, generator, questions, recipe.explain.verify)
+        say(f"  {name} x {generator.label}: {'; '.join(outcome.lines())}")
+
+
+def _judge(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, explained: tuple[str, ...], say: Say) -> None:
     """Have one judge, measured first, compare the explanations of each recommender; write the tables."""
     train, test = (None if file is None else Path(file) for file in (entry.train, entry.test))
     judge, measured = prepare(entry.spec, train, test, seed=recipe.seed)
     for line in measured.validity.lines() if measured else ():
         say(f"    {line}")
-    for name in recipe.explain.recommenders or [one.name for one in recipe.recommenders]:
+    for name in explained:
         settings = judge_settings(entry.spec, judge, train, recipe.seed)
         judged = judge_explanations(workspace, name, judge, measured, settings)
         say(f"  {name}, judged by {entry.spec}: {'; '.join(judged.lines())}")
@@ -94,6 +121,52 @@ def _judge_all(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, say: Sa
         say(f"    {line}")
     for file in write_tables(places, workspace, recipe.seed):
         say(f"  wrote {file}")
+
+
+def _predict(recipe: Recipe, workspace: Workspace, name: str, generators: list[GeneratorRecipe], say: Say) -> None:
+    """Have attributes predicted and measured beside rules; write the table."""
+    for generator in generators:
+        if generator.label in recipe.predict.generators:
+            questions, left_out = attribute_questions(
+                workspace, name, generator, generator.asked(recipe.prompt), recipe.predict.targets,
+                users=recipe.predict.users, seed=recipe.seed,
+            )  # fmt: skip
+            outcome = predict_attributes(workspace, generator, questions)
+            aside = f"; left out: {left_out:,} on whom it was tuned" if left_out else ""
+            say(f"  {name} x {generator.label}, attributes: {'; '.join(outcome.lines())}{aside}")
+    if recipe.predict.generators:
+        found, notes = measure_predictions(workspace, name, recipe.seed)
+        for line in (*accuracy_lines(found), *notes):
+            say(f"    {line}")
+        say(f"  wrote {write_table_3(found, workspace, name)}")
+
+
+def _measure(recipe: Recipe, workspace: Workspace, name: str, generators: list[GeneratorRecipe], say: Say) -> None:
+    """What else the recipe wants to know of the explanations of `name`; write the tables."""
+    labels, wanted = [generator.label for generator in generators], recipe.measure
+    if wanted.faithfulness and labels:
+        measured = measure_faithfulness(workspace, name, seed=recipe.seed)
+        for label, one in measured.items():
+            for line in faithfulness_lines(name, label, one):
+                say(f"    {line}")
+        stand_in = bool(read_evidence(workspace, name)["surrogate"].any())
+        say(f"  wrote {write_faithfulness({name: measured}, {name: stand_in}, workspace)}")
+    if wanted.identify is not None and labels:
+        found = identify_people(workspace, name, labels, wanted.identify, recipe.seed)
+        for line in identified_lines(found):
+            say(f"    {line}")
+        say(f"  wrote {write_identified(found, workspace, name)}")
+    for attribute in wanted.fairness if wanted.flip else ():
+        for generator in generators:
+            asked = flip(workspace, name, generator, generator.asked(recipe.prompt), attribute,
+                         users=recipe.explain.users, seed=recipe.seed)  # fmt: skip
+            for value, outcome in ask_flipped(workspace, asked):
+                say(f"  {name} x {generator.label}, {attribute} {value}: {'; '.join(outcome.lines())}")
+    if wanted.fairness and labels:
+        contrasts = measure_fairness(workspace, name, labels, wanted.fairness, recipe.seed)
+        for line in fairness_lines(contrasts):
+            say(f"    {line}")
+        say(f"  wrote {write_fairness(contrasts, workspace, name)}")
 
 
 def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
@@ -107,8 +180,9 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
             value=recipe.dataset.source if other else recipe.dataset.kind,
             cure="choose another --workspace",
         )
-    check_shown(recipe.prompt, load_domain(workspace.dataset / "domain.toml"))
+    domain = load_domain(workspace.dataset / "domain.toml")
     for generator in recipe.generators:
+        check_shown(generator.asked(recipe.prompt), domain)
         # Asked nothing, it says whether it could be asked: a model that is there, a key that is set.
         for _ in make_generator(generator.spec, generator.settings).generate(()):
             pass
@@ -121,7 +195,7 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
             settings = make_recommender(entry.name, entry.settings, seed=recipe.seed).settings
             how = {"hold_out": recipe.hold_out, "settings": settings.model_dump(mode="json")}
         if entry.name in (recipe.explain.recommenders or [entry.name]):
-            for generator in recipe.generators:
+            for generator in (with_adapter(one, workspace) for one in recipe.generators):
                 file = workspace.explanations(entry.name, generator.label)
-                made = answer_settings(generator, recipe.prompt, recipe.seed, how, recipe.explain.verify)
-                refuse_to_mix(file, made)
+                prompt = generator.asked(recipe.prompt)
+                refuse_to_mix(file, answer_settings(generator, prompt, recipe.seed, how, recipe.explain.verify))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from llmxrec.datasets import READERS
 from llmxrec.errors import InputError
 from llmxrec.evaluation.judges import check_judge
+from llmxrec.evaluation.pairs import labelled
 from llmxrec.evidence.verification import Verification
 from llmxrec.generators.prices import Price
 from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, slug
@@ -48,13 +50,36 @@ class PriceRecipe(Settings):
     output: Annotated[float, Field(ge=0)]
 
 
+class AdapterRecipe(Settings):
+    """An adapter to tune before anything is explained, for generators of the recipe: see `llmxrec tune`."""
+
+    name: str
+    base: str = "embedded"
+    """A model that runs here: embedded, hf:NAME_OR_PATH, llama-2..."""
+    tasks: tuple[Literal["explain", "attributes"], ...] = ("explain",)
+    sources: tuple[str, ...] | None = None
+    """Explanations to learn, as `tune --from` takes them; None: the annotated ones."""
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """How many of them, drawn by the seed; a smaller number draws some of what a larger one does. None: all."""
+    recommenders: tuple[str, ...] | None = None
+    """Whose recommendations attributes are asked about; None: all of the recipe."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """So many adapters, each tuned without another part of the people."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """How it is tuned, such as epochs and rank; what is left out is as usual for the base and the tasks."""
+
+
 class GeneratorRecipe(Settings):
     """A generator to ask."""
 
     spec: str
     """embedded, template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@http://host:port/v1, or a preset."""
+    adapter: str | None = None
+    """An adapter of this recipe, by name, that goes onto the model."""
     name: str | None = None
-    """What its explanations are called in the workspace; None: a name made from the spec."""
+    """What its explanations are called in the workspace; None: the adapter's name, or one made from the spec."""
+    prompt: dict[str, Any] = Field(default_factory=dict)
+    """What differs for it from the recipe's prompt, such as history."""
     settings: GenerationSettings = GenerationSettings()
     price: PriceRecipe | None = None
     """None: the price of the dated table, where it holds the model."""
@@ -63,7 +88,11 @@ class GeneratorRecipe(Settings):
 
     @property
     def label(self) -> str:
-        return safe_name(self.name or slug(self.spec))
+        return safe_name(self.name or self.adapter or slug(self.spec))
+
+    def asked(self, prompt: PromptSettings) -> PromptSettings:
+        """How it is asked where the recipe asks as `prompt` says."""
+        return check(PromptSettings, {**prompt.model_dump(), **self.prompt}, f"prompt of '{self.label}'")
 
 
 class ExplainRecipe(Settings):
@@ -85,9 +114,11 @@ class JudgeRecipe(Settings):
     spec: str = "text"
     """text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER."""
     train: str | None = None
-    """A file of labelled pairs that it learns from, and is measured on crosswise."""
+    """A file of labelled pairs that it learns from, and is measured on crosswise; or the word `annotated`."""
     test: str | None = None
     """A file of labelled pairs that it is measured on instead."""
+    against: str | None = None
+    """A generator of the recipe that the report holds each other one against, as in the paper's Figures 3 and 4."""
 
 
 class PredictRecipe(Settings):
@@ -103,8 +134,28 @@ class PredictRecipe(Settings):
     """How many people, from the first of the table on; None: all."""
 
 
+class MeasureRecipe(Settings):
+    """What else is measured of all that was explained."""
+
+    faithfulness: bool = False
+    """Whether texts are true of the recommender: see `llmxrec faithfulness`."""
+    identify: Annotated[int, Field(ge=2)] | None = None
+    """Whether texts tell whose they are, among so many people: see `llmxrec identify`; None: not measured."""
+    fairness: tuple[str, ...] = ()
+    """Attributes of people by which texts are compared, as in the paper's Table 4: see `llmxrec fairness`."""
+    flip: bool = False
+    """Also ask every generator about everybody with one value of each of these, and with another."""
+
+
+class ReportRecipe(Settings):
+    """What the report shows besides all that was measured."""
+
+    cases: tuple[str, ...] = ()
+    """People whose recommendations are shown whole, as in the paper's Figure 5: prompt, causes, every text."""
+
+
 class Recipe(Settings):
-    """An experiment from raw files to explanations, compared, and attributes predicted."""
+    """An experiment from raw files to explanations, compared and measured, and attributes predicted."""
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 1
@@ -115,10 +166,13 @@ class Recipe(Settings):
     """How many items are recommended to each person."""
     recommenders: Annotated[tuple[RecommenderRecipe, ...], Field(min_length=1)]
     prompt: PromptSettings = PromptSettings()
+    adapters: tuple[AdapterRecipe, ...] = ()
     generators: tuple[GeneratorRecipe, ...] = ()
     explain: ExplainRecipe = ExplainRecipe()
     judges: tuple[JudgeRecipe, ...] = ()
     predict: PredictRecipe = PredictRecipe()
+    measure: MeasureRecipe = MeasureRecipe()
+    report: ReportRecipe = ReportRecipe()
 
 
 def price_for(generator: GeneratorRecipe) -> Price | None:
@@ -160,12 +214,13 @@ def check_recipe(recipe: Recipe) -> Recipe:
         if target not in TARGETS:
             raise closest("target", target, TARGETS)
     load_template(recipe.prompt.template)
+    _check_adapters(recipe, names)
     labels = [generator.label for generator in recipe.generators]
     for label in recipe.predict.generators:
         if label not in labels:
             raise closest("generator of this recipe", label, labels)
     for generator in recipe.generators:
-        read_spec(generator.spec)
+        load_template(generator.asked(recipe.prompt).template)
         if generator.max_cost is not None and price_for(generator) is None:
             raise InputError(
                 f"generator '{generator.label}': a limit of cost needs a price",
@@ -173,12 +228,44 @@ def check_recipe(recipe: Recipe) -> Recipe:
             )
     for judge in recipe.judges:
         check_judge(judge.spec)
+        if judge.against is not None and judge.against not in labels:
+            raise closest("generator of this recipe", judge.against, labels)
         for file in filter(None, (judge.train, judge.test)):
-            if not Path(file).is_file():
+            if not labelled(Path(file)).is_file():
                 raise InputError(f"judge '{judge.spec}': labelled pairs are a file", value=file, cure="check its path")
-    named = ("recommender", names), ("generator", labels), ("judge", [judge.spec for judge in recipe.judges])
+    judges, adapters = [judge.spec for judge in recipe.judges], [adapter.name for adapter in recipe.adapters]
+    named = ("recommender", names), ("generator", labels), ("judge", judges), ("adapter", adapters)
     for what, listed in named:
         for name in listed:
             if listed.count(name) > 1:
                 raise InputError(f"each {what} of a recipe has its own name", value=name, cure="rename or delete one")
     return recipe
+
+
+def _check_adapters(recipe: Recipe, recommenders: Sequence[str]) -> None:
+    """Raises InputError for an adapter, or a generator with one, that could not be made."""
+    named = {adapter.name: adapter for adapter in recipe.adapters}
+    for adapter in recipe.adapters:
+        safe_name(adapter.name)
+        if read_spec(adapter.base).kind not in ("embedded", "hf"):
+            raise InputError(
+                f"adapter '{adapter.name}': what is tuned is a model that runs here",
+                value=adapter.base,
+                cure="give embedded or hf:NAME_OR_PATH",
+            )
+        for name in adapter.recommenders or ():
+            if name not in recommenders:
+                raise closest("recommender of this recipe", name, recommenders)
+    for generator in recipe.generators:
+        spec = read_spec(generator.spec)
+        if generator.adapter is None:
+            continue
+        if generator.adapter not in named:
+            raise closest("adapter of this recipe", generator.adapter, named)
+        base = named[generator.adapter].base
+        if spec.adapter is not None or spec != read_spec(base):
+            raise InputError(
+                f"generator '{generator.label}': an adapter goes onto the model that it was tuned of",
+                value=generator.spec,
+                cure=f'give spec = "{base}"',
+            )

@@ -72,17 +72,18 @@ def lessons_from(
 ) -> Lessons:
     """The explanations that `source` names, as rows to learn from.
 
-    It is the word `annotated`; the ledger of a generator in a workspace, this or another one; a file of lessons (see
-    `read_lessons`); or a table with user, item and text of the dataset, shown with the histories that `recommender`
-    knew (None: with whole ones). What of explanations is left out: see `explained`. Raises InputError for anything
-    else.
+    It is the word `annotated`, or `annotated:DOMAIN` for those of one domain; the ledger of a generator in a workspace,
+    this or another one; a file of lessons (see `read_lessons`); or a table with user, item and text of the dataset,
+    shown with the histories that `recommender` knew (None: with whole ones). What of explanations is left out: see
+    `explained`. Raises InputError for anything else.
     """
-    if source == ANNOTATED:
-        return annotated()
+    word, _, domain = source.partition(":")
+    if word == ANNOTATED:
+        return annotated(domain or None)
     file = Path(source)
     if not file.is_file():
         raise InputError(
-            "rows to learn from are 'annotated', explanations of a workspace, or a file",
+            "rows to learn from are 'annotated', 'annotated:DOMAIN', explanations of a workspace, or a file",
             value=source,
             cure="give WORKSPACE/explanations/RECOMMENDER/GENERATOR.jsonl, or any table with user, item and text",
         )
@@ -143,6 +144,19 @@ def drawn(lessons: Lessons, people: int, seed: int) -> Lessons:
     if len(rows) < len(lessons.rows):
         out.dropped["about people left to be measured on"] += len(lessons.rows) - len(rows)
     return out
+
+
+def some(lessons: Lessons, rows: int, seed: int) -> Lessons:
+    """So many of the rows, drawn by `seed`, in their order; a smaller number are some of a larger one.
+
+    Raises InputError where there are fewer.
+    """
+    if rows > len(lessons.rows):
+        raise InputError(
+            f"there are {rows:,} rows to learn from", value=str(lessons), cure="give more, or ask for fewer"
+        )
+    order = sorted(range(len(lessons.rows)), key=lambda place: derive(seed, "learned from", place))
+    return Lessons([lessons.rows[place] for place in sorted(order[:rows])], lessons.dropped.copy())
 
 
 def in_folds(lessons: Lessons, folds: int, seed: int) -> list[Lessons]:

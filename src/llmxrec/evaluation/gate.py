@@ -27,6 +27,7 @@ class Measured:
 def measure(spec: str, train: Path | None, test: Path | None, *, folds: int = 10, seed: int = 1) -> Measured:
     """Measure the judge `spec` on the pairs in `test`, learned from those in `train`; without `test`, cross-validated.
 
+    Either may be the word `annotated`: the pairs that were labelled for this project (see `pairs.labelled`).
     Raises InputError where there is nothing to measure it on.
     """
     if train is None and test is None:

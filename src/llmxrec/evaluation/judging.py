@@ -20,7 +20,7 @@ from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.notes import settle
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.template import load_template
-from llmxrec.records import Case, Message, Ruling, Verdict
+from llmxrec.records import Case, Ruling, Verdict
 
 
 class Contest(NamedTuple):
@@ -51,7 +51,7 @@ def contests(part: Part, recommender: str) -> Iterator[Contest]:
         stray = recommended is not None and recommended.get((user_id, item_id), 0) < 1
         if len(by_generator) < 2 or question is None or stray:
             continue
-        asked = question.words or words_of(template.render(question.instruction, part.domain))
+        asked = question.words or template.words(question.instruction, part.domain)
         case = Case("", asked, tuple(by_generator.values()), question.instruction, part.domain)
         generators = tuple(by_generator)
         yield Contest(replace(case, key=_digest(user_id, item_id, generators, case)), user_id, item_id, generators)
@@ -151,11 +151,6 @@ def _verdict(contest: Contest, ruling: Ruling, judge: Judge, recommender: str) -
         raw=ruling.raw,
         order_free=judge.order_free,
     )
-
-
-def words_of(messages: Sequence[Message]) -> str:
-    """What was asked, without the system's instructions to a generator."""
-    return "\n\n".join(message.content for message in messages if message.role != "system")
 
 
 def _digest(user_id: str, item_id: str, generators: Sequence[str], case: Case) -> str:

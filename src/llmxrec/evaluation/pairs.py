@@ -6,19 +6,22 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from importlib import resources
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from llmxrec.datasets.domains import told_domain
 from llmxrec.datasets.textfiles import read_json_rows, whole_characters
 from llmxrec.errors import InputError
 from llmxrec.prompts.released import parse_released
-from llmxrec.records import Case, Domain, Instruction, Pair, Winner
+from llmxrec.prompts.template import load_template
+from llmxrec.records import Case, Domain, Instruction, Item, Pair, User, Winner
 
 _RELEASED = re.compile(
     r"-{5,} ?Instruction ?-{5,}\n(.*?)\n*"
@@ -27,6 +30,9 @@ _RELEASED = re.compile(
 )
 _LABELS: Mapping[str, Winner] = {"1": "first", "2": "second", "tie": "tie"}
 _OURS = ("instruction", "explanation_1", "explanation_2", "label")
+
+ANNOTATED = "annotated"
+"""Stands for the pairs that were labelled for this project; see the account beside them."""
 
 _GENERATORS = {"LLaMA2": "LLaMA", "ChatGLM2": "ChatGLM", "GPT3.5": "GPT-3.5", "GPT4": "GPT-4", "SFT": "LLMXRec"}
 """The authors' folders -> the generators' names in the paper."""
@@ -41,21 +47,34 @@ _MARGIN = math.log(1000)
 """How much likelier than any other way of giving out names the likeliest has to be."""
 
 
-def read_pairs(file: Path, release: ReleasedTexts | None = None) -> list[Pair]:
-    """The labelled pairs of `file`, in its order.
+def labelled(source: Path) -> Path:
+    """The file of labelled pairs that `source` is, or that the word `annotated` stands for."""
+    if str(source) != ANNOTATED or source.exists():
+        return source
+    return Path(str(resources.files("llmxrec.evaluation") / "annotations" / "movies.jsonl"))
 
-    JSON lines, or one JSON array, of rows of either kind: the authors' (`instruction` holds the prompt and both
-    explanations between dashed headers, `output` is 1 or 2), or ours: instruction, explanation_1, explanation_2, label
-    (1, 2 or "tie"), and if known generator_1, generator_2 and group. Where rows do not say who wrote the texts,
-    `release` tells, or the copy of the authors' repository in which the file lies. Raises InputError, with the line,
-    for a row that is neither.
+
+def read_pairs(file: Path, release: ReleasedTexts | None = None) -> list[Pair]:
+    """The labelled pairs of `file`, in its order; or those labelled for this project, of the word `annotated`.
+
+    JSON lines, or one JSON array, of rows of any kind: the authors' (`instruction` holds the prompt and both
+    explanations between dashed headers, `output` is 1 or 2); ours: instruction, explanation_1, explanation_2, label
+    (1, 2 or "tie"), and if known generator_1, generator_2 and group; or all of one recommendation together: domain,
+    history, candidate, texts by generator, and labels, each two generators and which is better (see `annotated`). Where
+    rows do not say who wrote the texts, `release` tells, or the copy of the authors' repository in which the file
+    lies. Raises InputError, with the line, for any other row.
     """
     return read_named_pairs(file, release).pairs
 
 
 def read_named_pairs(file: Path, release: ReleasedTexts | None = None) -> NamedPairs:
     """As `read_pairs`, with how many texts were named, and how."""
-    pairs = [_pair(number, row, place) for number, (row, place) in enumerate(read_json_rows(file))]
+    file = labelled(file)
+    pairs = [
+        pair
+        for number, (row, place) in enumerate(read_json_rows(file))
+        for pair in (_compared(number, row, place) if _is_whole(row) else [_pair(number, row, place)])
+    ]
     if not pairs:
         raise InputError("the file holds no pairs", file=file, cure="give JSON lines, a pair each")
     release = release or ReleasedTexts.near(file)
@@ -240,6 +259,32 @@ def _pair(number: int, row: Any, place: dict[str, Any]) -> Pair:
         fields.get("group") or group_of(asked),
         (fields.get("generator_1") or "", fields.get("generator_2") or ""),
     )
+
+
+def _is_whole(row: Any) -> bool:
+    """Whether a row has all of one recommendation together."""
+    return isinstance(row, dict) and "labels" in row
+
+
+def _compared(number: int, row: Mapping[str, Any], place: dict[str, Any]) -> Iterator[Pair]:
+    """The pairs of a row that has all of one recommendation; they share its group."""
+    try:
+        domain = told_domain(row["domain"], "domain")
+        history = tuple(map(_item, row["history"]))
+        instruction = Instruction("explain", User(""), history, _item(row["candidate"]))
+        asked = load_template("paper").words(instruction, domain)
+        for count, (first, second, label) in enumerate(row["labels"]):
+            texts = row["texts"][first], row["texts"][second]
+            case = Case(f"{number}/{count}", asked, texts, instruction, domain)
+            yield Pair(case, _winner(label, "label", place), group_of(asked), (first, second))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        rule = "a row with labels has a domain, a history, a candidate and texts, and each label two of these"
+        raise InputError(f"{rule}: {error!r}", **place) from None
+
+
+def _item(told: Mapping[str, Any]) -> Item:
+    attributes = {name: tuple(map(str, values)) for name, values in told.get("attributes", {}).items()}
+    return Item(str(told.get("item_id", "")), str(told["title"]), attributes)
 
 
 def _winner(value: Any, name: str, place: dict[str, Any]) -> Winner:

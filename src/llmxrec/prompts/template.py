@@ -103,6 +103,10 @@ class Template:
         user = Message("user", "\n\n".join(shown.values()))
         return (Message("system", system), user) if system else (user,)
 
+    def words(self, instruction: Instruction, domain: Domain) -> str:
+        """What is asked, in words, without the system's instructions to a generator: what a judge reads."""
+        return "\n\n".join(one.content for one in self.render(instruction, domain) if one.role != "system")
+
     def parse(self, messages: tuple[Message, ...], domain: Domain, *, max_words: int = 75) -> Instruction:
         """The instruction that `render` made these messages of, without ids. Raises InputError for others."""
         blocks = [block for message in messages for block in message.content.split("\n\n")]

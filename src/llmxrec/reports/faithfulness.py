@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 
+from llmxrec.errors import InputError
 from llmxrec.evaluation.faithfulness import CITED, Faithfulness
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.tables import write_table
@@ -29,7 +30,9 @@ FAITHFULNESS = {
 def write_faithfulness(
     found: Mapping[str, Mapping[str, Faithfulness]], surrogates: Mapping[str, bool], workspace: Workspace
 ) -> Path:
-    """Write `found`, by recommender and generator, as tables/faithfulness.csv; returns the file."""
+    """Write `found`, by recommender and generator, to tables/faithfulness.csv, in place of what it had of these
+    recommenders; returns the file.
+    """
     rows = [
         (recommender, generator, removed, metric.name, metric.value, metric.low, metric.high, metric.rows, stand_in)
         for recommender, by_generator in found.items()
@@ -39,8 +42,19 @@ def write_faithfulness(
     ]
     table = pl.DataFrame(rows, schema=FAITHFULNESS, orient="row").fill_nan(None)
     file = workspace.table("faithfulness")
-    write_table(table, file)
+    write_table(pl.concat([_of_others(file, found), table]), file)
     return file
+
+
+def _of_others(file: Path, found: Collection[str]) -> pl.DataFrame:
+    """What the table has of other recommenders than those in `found`."""
+    if not file.exists():
+        return pl.DataFrame(schema=FAITHFULNESS)
+    try:
+        before = pl.read_csv(file, schema=FAITHFULNESS)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"table faithfulness has columns of its own: {error}", file=file, cure="delete it") from None
+    return before.filter(~pl.col("recommender").is_in(list(found)))
 
 
 def faithfulness_lines(recommender: str, generator: str, found: Faithfulness) -> Iterator[str]:

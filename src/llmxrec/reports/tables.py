@@ -268,11 +268,14 @@ def _all_verdicts(workspaces: Mapping[str, Workspace]) -> Iterator[tuple[str, st
 
 
 def _words(workspace: Workspace, recommender: str) -> pl.DataFrame | None:
-    """How long the explanations are that the workspace holds; None where it holds none."""
+    """How long the explanations are that the workspace holds, by the names of their files: verdicts go by these, while
+    several may be by one model. None where it holds none.
+    """
     tables = []
     for generator in workspace.generators(recommender):
         try:
-            tables.append(word_counts(stored_explanations(workspace, recommender, generator)))
+            told = stored_explanations(workspace, recommender, generator)
+            tables.append(word_counts(told.with_columns(pl.lit(generator).alias("generator"))))
         except InputError:
             continue  # such as answers that are all about other recommendations: their length is not known
     return pl.concat(tables) if tables else None

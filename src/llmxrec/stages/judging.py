@@ -12,6 +12,7 @@ from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import Measured
 from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.judging import Judged, contests, judge_contests
+from llmxrec.evaluation.pairs import labelled
 from llmxrec.evaluation.reading import read_part
 from llmxrec.generators.specs import read_spec, slug
 from llmxrec.notes import read_notes
@@ -91,5 +92,5 @@ def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
 def judge_settings(spec: str, judge: Judge, train: Path | None, seed: int) -> dict[str, Any]:
     """All that decides what a judge says: itself, and for one that was trained for this, what on."""
     learned = isinstance(judge, Learner) and train is not None
-    digest = hashlib.blake2b(train.read_bytes(), digest_size=8).hexdigest() if learned and train else None
+    digest = hashlib.blake2b(labelled(train).read_bytes(), digest_size=8).hexdigest() if learned and train else None
     return {"judge": spec, "learned_from": digest, "seed": seed}

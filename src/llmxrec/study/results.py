@@ -15,7 +15,6 @@ from llmxrec.evaluation import ratings as scores
 from llmxrec.evaluation import verdicts as comparisons
 from llmxrec.evaluation.agreement import Agreement, alpha_of_outcomes
 from llmxrec.evaluation.agreement import agreement as agree
-from llmxrec.evaluation.judging import words_of
 from llmxrec.evaluation.pairs import group_of
 from llmxrec.evaluation.ranking import outcomes, strengths
 from llmxrec.prompts.template import load_template
@@ -190,7 +189,7 @@ def pairs_of(answers: pl.DataFrame, rows: Sequence[StudyRow], domain: Domain, ma
     found: list[Pair] = []
     for row in rows:
         user, item = row.instruction.user.user_id, row.instruction.candidate.item_id
-        asked = words_of(template.render(row.instruction, domain))
+        asked = template.words(row.instruction, domain)
         names = sorted(row.texts)
         for a, b in [(a, b) for a in names for b in names if a < b]:
             better = _better(

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -24,11 +24,12 @@ from llmxrec.generators.embedded.attributes import (
     read_items,
 )
 from llmxrec.generators.embedded.delexicalise import delexicalise
-from llmxrec.generators.embedded.generator import MODEL
+from llmxrec.generators.embedded.generator import MODEL, EmbeddedGenerator
 from llmxrec.generators.embedded.realise import sentences
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.targets import is_right
-from llmxrec.records import Lesson
+from llmxrec.records import Lesson, Prompt
+from llmxrec.seeds import derive
 from llmxrec.tuning import lessons as lessons_
 from llmxrec.tuning.adapters import Card, save_adapter
 from llmxrec.tuning.causal import Sequel, answer_loss, with_lora
@@ -43,6 +44,8 @@ _CANDIDATES = 5
 """Different candidates that a word is said of, at least, for the model to learn to write it."""
 _SPREAD = 2.0
 """How far apart items begin, in lengths of a word's embedding."""
+_ENOUGH = 600
+"""Explanations to learn from; where there are fewer, the model's own are learned with them, so that it forgets none."""
 _FEWEST = 0.3
 """Of a history, the share of items that is seen at least."""
 _HOLD = 0.03
@@ -78,8 +81,10 @@ def tune_embedded(
 
     Of an explanation, those sentences are learned that tell only what its plan holds (see `delexicalise`); where not
     enough is left to name the candidate and a shared reason, the row is left out. Words that the model knows but does
-    not write yet, it learns to write if several rows have them. Of attributes, it learns to tell the true answer from
-    all others given: items and answers become tokens of their own. Raises InputError where nothing is left to learn.
+    not write yet, it learns to write if several rows have them. Some hundred rows alone would cost it its grammar: up
+    to _ENOUGH, what it writes itself about the same questions is learned beside them (rehearsal). Of attributes, it
+    learns to tell the true answer from all others given: items and answers become tokens of their own. Raises
+    InputError where nothing is left to learn.
     """
     try:
         import torch
@@ -109,6 +114,7 @@ def tune_embedded(
 
     def rows_of(some: Sequence[Lesson]) -> list[Row]:
         told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]
+        told_ += [told(lesson, may_say, Counter()) for lesson in own(some, _ENOUGH - len(told_), settings.seed)]
         texts = completed([one for one in told_ if one.sentences], settings.seed)
         rows: list[Row] = [Sequel([number[token] for token in one.tokens()], slots.READ) for one in texts]
         for lesson in some:
@@ -163,6 +169,18 @@ def tune_embedded(
     )
     save_adapter(tuned.to("cpu"), out, card, tokenizer)
     return card
+
+
+def own(lessons: Sequence[Lesson], most: int, seed: int) -> list[Lesson]:
+    """`most` explanations by the shipped model about what `lessons` of explanations ask, histories cut at random."""
+    asked = [lesson for lesson in lessons if lesson.instruction.task == "explain"]
+    chosen = [(lesson, derive(seed, "own", number)) for number, lesson in enumerate(islice(cycle(asked), max(0, most)))]
+    prompts = [
+        Prompt(f"{number}", lessons_.shortened(lesson.instruction, (), drawn), lesson.domain, (), seed=drawn)
+        for number, (lesson, drawn) in enumerate(chosen)
+    ]
+    answers = {answer.key: answer.text for answer in EmbeddedGenerator().generate(prompts)}
+    return [Lesson(prompt.instruction, prompt.domain, answers[prompt.key]) for prompt in prompts]
 
 
 @dataclass(frozen=True, slots=True)

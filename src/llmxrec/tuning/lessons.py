@@ -17,6 +17,7 @@ from llmxrec.datasets.domains import BUNDLED, load_domain, told_domain
 from llmxrec.datasets.textfiles import read_json_rows
 from llmxrec.errors import InputError
 from llmxrec.evidence.mentions import find_titles
+from llmxrec.lookup import closest
 from llmxrec.prompts.instructions import Instructions
 from llmxrec.prompts.released import parse_released, parse_released_answer
 from llmxrec.records import Domain, Instruction, Item, Lesson, User
@@ -27,6 +28,7 @@ Row = TypeVar("Row")
 
 ANNOTATED = "annotated"
 """Stands for the explanations that were written for this project."""
+ANNOTATED_DOMAINS = ("games", "movies", "news")
 _FEWEST_SHOWN = 3
 """Items of a history that is shown shortened, at least."""
 
@@ -69,7 +71,12 @@ def read_lessons(file: Path) -> Lessons:
 
 
 def annotated(domain: str | None = None) -> Lessons:
-    """The explanations that were written for this project, of `domain` or of all; see the account beside them."""
+    """The explanations that were written for this project, of `domain` or of all; see the account beside them.
+
+    Raises InputError for a domain without any.
+    """
+    if domain is not None and domain not in ANNOTATED_DOMAINS:
+        raise closest("domain with annotated explanations", domain, ANNOTATED_DOMAINS)
     out = Lessons()
     with resources.as_file(resources.files("llmxrec.tuning") / "annotations") as folder:
         for file in sorted(folder.glob(f"{domain or '*'}.jsonl")):
