@@ -382,7 +382,7 @@ def test_types_are_known_to_whoever_writes_a_notebook(tmp_path: Path, monkeypatc
     assert not problems and len(out.splitlines()) == 1 and "mine.py:10: error" in out and '"users"' in out, out
 
 
-def test_progress_is_shown_below_a_cell_and_gone_when_done(tmp_path: Path) -> None:
+def test_a_cell_shows_progress_while_it_lasts_and_an_error_in_one_line() -> None:
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     shown: list[str] = []
@@ -403,7 +403,10 @@ def test_progress_is_shown_below_a_cell_and_gone_when_done(tmp_path: Path) -> No
         "with progress('in no time', 4) as advance:",
         "    advance(4)",
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("\n".join(code))])
-    Watching(notebook, timeout=60).execute()
+    cells = map(nbformat.v4.new_code_cell, ["\n".join(code), "import llmxrec\nllmxrec.open('nowhere')"])
+    notebook = nbformat.v4.new_notebook(cells=list(cells))
+    Watching(notebook, timeout=60, allow_errors=True).execute()
     assert len(shown) == 5 and shown[0].startswith("waiting: 1 of 4, ") and shown[0].endswith(" naps/s)")
     assert shown[-1] == "" and [one["data"] for one in notebook.cells[0].outputs] == [{"text/plain": ""}]
+    (wrong,) = notebook.cells[1].outputs
+    assert len(wrong.traceback) == 1 and wrong.traceback[0].startswith("InputError: a workspace is a folder with")

@@ -280,8 +280,8 @@ class Experiment(Shown):
         """Have a judge compare the explanations of all generators, once it was measured on labelled pairs.
 
         A judge is text, text:FOLDER, pairwise:GENERATOR or reward:FOLDER. `train`: pairs that it learns from, and is
-        measured on crosswise; `test`: pairs that it is measured on instead. One that is not shown to be valid names no
-        winner.
+        measured on crosswise; `test`: pairs that it is measured on instead; files, or the word annotated, for those
+        that ship with the library. A judge that is not shown to be valid names no winner.
         """
         recommender = self._explained(recommender)
         learned, held = pairs_file(train), pairs_file(test)
@@ -348,7 +348,7 @@ class Experiment(Shown):
         file = write_faithfulness({recommender: found}, {recommender: stand_in}, self.workspace)
         told = [line for name, one in found.items() for line in faithfulness_lines(recommender, name, one)]
         note = "measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
-        table = pl.read_csv(file, schema=FAITHFULNESS)
+        table = pl.read_csv(file, schema=FAITHFULNESS).filter(recommender=recommender)
         first = table.filter(pl.col("measure").is_in(["citing", "coverage", "flip"]))
         return Figures("Faithfulness", found, table, tuple(told), (note,) if stand_in else (), first)
 
@@ -485,7 +485,7 @@ class Experiment(Shown):
         place = self.workspace
         counts = {name: _height(place.dataset / f"{name}.parquet") for name in ("users", "items", "interactions")}
         held = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        lines = [f"{place.path.name}: {held}", *(self.said or _read_then(place)), _shown(place)]
+        lines = [f"{place.path.resolve().name}: {held}", *(self.said or _read_then(place)), _shown(place)]
         for recommender in place.recommenders():
             explained = place.generators(recommender)
             metrics = _metrics(place.read_manifest().get("recommenders", {}).get(recommender, {})).values()

@@ -212,9 +212,10 @@ class Worth(Shown):
 
     @property
     def table(self) -> pl.DataFrame:
-        """Balanced accuracy of the judge and of each rule, on the same pairs."""
+        """Balanced accuracy of the judge and of each rule on the same pairs, and the judge's insight where the names of
+        generators do not tell (.5 for whoever knows the names only)."""
         found = self.measured.validity
-        figures = {found.judge: found.balanced, **found.rules}
+        figures = {found.judge: found.balanced, **found.rules, "insight where names do not tell": found.insight}
         rows = [(who, one.value, one.low, one.high, one.rows) for who, one in figures.items() if one and one.rows]
         kinds = dict.fromkeys(("accuracy", "low", "high"), pl.Float64)
         return pl.DataFrame(rows, schema={"who": pl.String, **kinds, "pairs": pl.Int64}, orient="row")
