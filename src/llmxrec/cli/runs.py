@@ -43,26 +43,32 @@ def demo(
         "llmxrec-demo"
     ),
 ) -> None:
-    """The main job on the bundled data, offline: simulated people, real films, and why each was recommended."""
+    """Everything on the bundled data, offline, in some two minutes: simulated people, real films, and why.
+
+    Recommenders trained, explanations by fixed sentences and by the shipped model, untuned and tuned; a judge that has
+    to prove itself first, attributes predicted, faithfulness measured, faults looked for, and a report.
+    """
+    from rich.console import Console
+
     from llmxrec import experiment
-    from llmxrec.datasets.dataset import Dataset
     from llmxrec.recipe import Recipe, check_recipe
-    from llmxrec.reports.summary import write_summary
+    from llmxrec.reports.screen import screen
     from llmxrec.settings import check
-    from llmxrec.stored import stored_explanations
+    from llmxrec.stages.auditing import find_faults, finding_lines, write_faults
+    from llmxrec.stages.reporting import write_report
 
     wanted = check_recipe(check(Recipe, DEMO, "the demo"))
     place = Workspace(workspace)
     say(f"demo, into {place.path}")
     experiment.run(wanted, place, say)
-    write_summary(place)
-    dataset = Dataset.load(place.dataset)
-    titles = dict(dataset.items.select("item_id", "title").iter_rows())
-    table = stored_explanations(place, "ease", "embedded")
-    for row in table.gather_every(table.height // 3).head(3).iter_rows(named=True):
-        say(f"\n{titles[row['item_id']]}, for {row['user_id']}:\n  {row['text']}")
+    found = find_faults(place.path)
+    for line in finding_lines(found):
+        say(f"  {line}")
+    write_report(place.path)
     say("")
-    wrote(place.summary)
+    Console().print(screen(place, "ease", "embedded"))
+    wrote(write_faults(place.path, found))
+    wrote(place.report)
     say_next("explain", place.path, "--recommender", "bpr")
 
 
@@ -70,8 +76,24 @@ DEMO = {
     "name": "demo",
     "dataset": {"kind": "demo"},
     "recommenders": [{"name": "popularity"}, {"name": "ease"}, {"name": "bpr"}],
-    "prompt": {"template": "evidence"},
-    "generators": [{"spec": "embedded"}],
-    "explain": {"recommenders": ["ease"], "verify": {}},
-}
+    "prompt": {"template": "evidence", "user_attributes": []},
+    "adapters": [
+        # Not on the annotated explanations of films: some are about people of the demo.
+        {"name": "tuned", "sources": ["annotated:news", "annotated:games"], "settings": {"epochs": 8}},
+        {"name": "attributes", "tasks": ["attributes"], "recommenders": ["ease"], "folds": 3},
+    ],
+    "generators": [
+        {"spec": "template"},
+        {"spec": "embedded"},
+        {"spec": "embedded", "adapter": "tuned"},
+        {"spec": "embedded", "adapter": "attributes"},
+    ],
+    "explain": {"recommenders": ["ease"], "generators": ["template", "embedded", "tuned"], "verify": {}},
+    "judges": [{"spec": "text", "train": "annotated"}],
+    "predict": {
+        "recommenders": ["ease"], "generators": ["attributes"], "targets": ["age", "gender", "occupation"],
+    },
+    "measure": {"faithfulness": True},
+    "report": {"cases": ["u001", "u098", "u195"]},
+}  # fmt: skip
 """The demo as a recipe."""

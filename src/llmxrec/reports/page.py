@@ -28,10 +28,12 @@ def write_page(workspace: Workspace, sheets: Sequence[Sheet]) -> None:
         draft.write_text(page(workspace.path.resolve().name, sheets, list(rows_of(workspace))), encoding="utf-8")
 
 
-def rows_of(workspace: Workspace) -> Iterator[dict[str, Any]]:
-    """Each recommendation that was explained: user, item, causes (titles), and texts by generator."""
+def rows_of(workspace: Workspace, *recommenders: str) -> Iterator[dict[str, Any]]:
+    """Each recommendation that was explained, of some `recommenders` or of all: user, item, causes (titles), and texts
+    by generator.
+    """
     titles = dict(Dataset.load(workspace.dataset).items.select("item_id", "title").iter_rows())
-    for recommender in workspace.recommenders():
+    for recommender in recommenders or workspace.recommenders():
         wanted = read_recommendations(workspace, recommender)
         texts: dict[tuple[str, str], dict[str, str]] = {}
         for generator in workspace.generators(recommender):

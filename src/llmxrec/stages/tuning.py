@@ -90,7 +90,7 @@ def tune(
         else:
             with (
                 timed(workspace, "tune", "", str(place.relative_to(workspace.path / "adapters"))) as rows,
-                _tuning(place, len(part.rows), settings) as how,
+                _tuning(place, _rows(spec.kind, part), settings) as how,
             ):
                 card = tuner(*model, part, place, settings, **asked, **how)
                 rows(card.rows)
@@ -122,6 +122,13 @@ def tune_on_pairs(
     with _tuning(place, rows, settings) as how:
         card: Card = tuner(base, pairs, place, settings, **asked, **how)
     return card
+
+
+def _rows(kind: str, lessons: Lessons) -> int:
+    """How many rows are learned, those included that the embedded model writes itself."""
+    from llmxrec.tuning import embedded
+
+    return len(lessons.rows) + (embedded.missing(lessons.rows) if kind == "embedded" else 0)
 
 
 @contextmanager

@@ -89,9 +89,11 @@ def tune_embedded(
     try:
         import torch
         from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+        from transformers.utils.logging import disable_progress_bar
     except ImportError:
         raise MissingExtra("tuning", "torch") from None
 
+    disable_progress_bar()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(MODEL)
     model = LlamaForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
     known, written = len(tokenizer), int(model.config.written)
@@ -114,7 +116,7 @@ def tune_embedded(
 
     def rows_of(some: Sequence[Lesson]) -> list[Row]:
         told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]
-        told_ += [told(lesson, may_say, Counter()) for lesson in own(some, _ENOUGH - len(told_), settings.seed)]
+        told_ += [told(lesson, may_say, Counter()) for lesson in own(some, missing(some), settings.seed)]
         texts = completed([one for one in told_ if one.sentences], settings.seed)
         rows: list[Row] = [Sequel([number[token] for token in one.tokens()], slots.READ) for one in texts]
         for lesson in some:
@@ -171,10 +173,16 @@ def tune_embedded(
     return card
 
 
-def own(lessons: Sequence[Lesson], most: int, seed: int) -> list[Lesson]:
-    """`most` explanations by the shipped model about what `lessons` of explanations ask, histories cut at random."""
+def missing(lessons: Sequence[Lesson]) -> int:
+    """How many explanations `lessons` lack to be _ENOUGH; none where they are of attributes only."""
+    explaining = sum(lesson.instruction.task == "explain" for lesson in lessons)
+    return max(0, _ENOUGH - explaining) if explaining else 0
+
+
+def own(lessons: Sequence[Lesson], count: int, seed: int) -> list[Lesson]:
+    """`count` explanations by the shipped model about what `lessons` of explanations ask, histories cut at random."""
     asked = [lesson for lesson in lessons if lesson.instruction.task == "explain"]
-    chosen = [(lesson, derive(seed, "own", number)) for number, lesson in enumerate(islice(cycle(asked), max(0, most)))]
+    chosen = [(lesson, derive(seed, "own", number)) for number, lesson in enumerate(islice(cycle(asked), count))]
     prompts = [
         Prompt(f"{number}", lessons_.shortened(lesson.instruction, (), drawn), lesson.domain, (), seed=drawn)
         for number, (lesson, drawn) in enumerate(chosen)
