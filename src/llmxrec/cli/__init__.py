@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from llmxrec import __version__
-from llmxrec.cli.console import Reporting
+from llmxrec.cli.console import Commands, Reporting
 
-app = typer.Typer(
+app = Commands(
     cls=Reporting,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

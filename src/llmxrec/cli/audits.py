@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import printable, say, wrote
+from llmxrec.cli.console import figures, printable, say, wrote
 
 if TYPE_CHECKING:
     from llmxrec.evaluation.audit import Finding
@@ -30,7 +28,6 @@ def audit(
     accuracies: Annotated[
         Path | None, typer.Option(help="Reported accuracies, CSV: measure (an attribute, or judge), accuracy.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, nothing else.")] = False,
     notes: Annotated[bool, typer.Option(help="Print notes too; the file has them in any case.")] = False,
 ) -> None:
     """Look for what makes numbers say what they do not: misplaced answers, places that decide, leaks, collapse."""
@@ -46,14 +43,12 @@ def audit(
     file = folder / "audit.md"
     with atomic(file) as draft:
         draft.write_text(_page(folder, found), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
-        return
     for finding in found:
         if notes or finding.severity != "note":
             _show(finding)
     counts = {severity: sum(finding.severity == severity for finding in found) for severity in _HEADINGS}
     say(f"{counts['critical']:,} critical, {counts['warning']:,} warnings, {counts['note']:,} notes")
+    figures(findings=found, **counts)
     wrote(file)
 
 

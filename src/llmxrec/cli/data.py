@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, numbers_or_words, pairs, say, say_next, wrote
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
@@ -61,15 +60,24 @@ def init(
         raise InputError("a workspace begins with --dataset NAME or with --interactions FILE", cure="give one of them")
     for line in report.lines():
         say(line)
+    of_items = [name for name in found.domain.item_attributes if name in found.items.columns]
+    of_users = [name for name in found.domain.user_attributes if name in found.users.columns]
     say(
-        f"shown to generators: of items {_shown(found.domain.item_attributes, found.items.columns)}; "
-        f"of users {_shown(found.domain.user_attributes, found.users.columns)}"
+        f"shown to generators: of items {', '.join(of_items) or 'nothing'}; of users {', '.join(of_users) or 'nothing'}"
+    )
+    figures(
+        dataset=report,
+        users=found.users.height,
+        items=found.items.height,
+        interactions=found.interactions.height,
+        shown={"items": of_items, "users": of_users},
     )
     external = None
     if recommendations is not None:
         external, more = tables.read_recommendations(recommendations, found, columns)
         for line in more.lines():
             say(line)
+        figures(recommendations=more)
     store_dataset(place, found, report, kind=dataset or "tables")
     wrote(place.dataset)
     if external is None:
@@ -78,10 +86,6 @@ def init(
         write_recommendations(place, EXTERNAL, external)
         wrote(place.recommendations(EXTERNAL))
         say_next("explain", workspace, "--recommender", EXTERNAL)
-
-
-def _shown(listed: Iterable[str], there: list[str]) -> str:
-    return ", ".join(name for name in listed if name in there) or "nothing"
 
 
 @app.command()
@@ -126,6 +130,7 @@ def recommend(
         )
         for line in report.lines():
             say(line)
+        figures(recommender=recommender, rows=table.height, recommendations=report)
         recommending.write_recommendations(place, EXTERNAL, table)
     else:
         settings = numbers_or_words(pairs("--set", setting or []))
@@ -137,11 +142,14 @@ def recommend(
             say(f"{trained.kept_out:,} users have too few items to hold any out; they are not measured")
         for metric in trained.metrics:
             say(f"  {metric}")
+        figures(recommender=recommender, **vars(trained))
     wrote(place.recommendations(recommender))
     if not evidence:
         say_next("evidence", workspace, "--recommender", recommender)
         return
-    for line in trace(place, recommender, top=evidence).lines():
+    traced = trace(place, recommender, top=evidence)
+    for line in traced.lines():
         say(line)
+    figures(evidence=traced)
     wrote(place.evidence(recommender))
     say_next("explain", workspace, "--recommender", recommender, "--template", "evidence")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, only, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, only, say, say_next, wrote
 from llmxrec.cli.data import WorkspacePath
-from llmxrec.errors import InputError
+from llmxrec.errors import InputError, WorkError
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -113,14 +113,14 @@ def explain(
         attempts = 1 + again if verify else 1
         plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens, attempts=attempts)
         show_plan(plan, listed_price=price is None)
+        figures(recommender=recommender, generator=asked.label, plan=plain_plan(plan))
         return
     outcome = explaining.explain_recommendations(place, asked, questions, verification)
     for line in outcome.lines():
         say(line)
+    figures(recommender=recommender, generator=asked.label, **vars(outcome))
     wrote(file)
-    if outcome.asked["failed"]:
-        say(f"{outcome.asked['failed']:,} rows got no answer; the same command asks them again")
-        raise typer.Exit(1)
+    check_answered(outcome.asked["failed"])
     say_next("export", workspace, "--recommender", recommender, "--generator", asked.label, "--out", "explanations.csv")
 
 
@@ -143,6 +143,7 @@ def export(
     table = stored_explanations(place, recommender, generator)
     write(table, Dataset.load(place.dataset), out)
     say(f"{table.height:,} explanations")
+    figures(recommender=recommender, generator=generator, rows=table.height)
     wrote(out)
 
 
@@ -155,6 +156,17 @@ def price_option(text: str | None) -> dict[str, float] | None:
     except ValueError:
         raise InputError("--price is IN,OUT: two numbers, USD per million tokens", value=text) from None
     return {"input": read, "output": written}
+
+
+def check_answered(failed: int, what: str = "rows") -> None:
+    """Raises WorkError where some got no answer: a server's fault, so that the work is not done."""
+    if failed:
+        raise WorkError(f"{failed:,} {what} got no answer; the same command asks them again")
+
+
+def plain_plan(plan: Estimate) -> dict[str, Any]:
+    """A plan for programs: of its prompts, the messages."""
+    return {**vars(plan), "examples": [prompt.messages for prompt in plan.examples]}
 
 
 def show_plan(plan: Estimate, listed_price: bool) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, only, pairs, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, numbers_or_words, only, pairs, say, say_next, wrote
 from llmxrec.cli.data import WorkspacePath
-from llmxrec.cli.explanations import price_option, show_plan
+from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
 from llmxrec.workspace import Workspace
 
 
@@ -85,11 +85,13 @@ def predict(
     )
     file = place.predictions(recommender, asked.label)
     refuse_to_mix(file, predicting.prediction_settings(place, asked, questions))
+    figures(recommender=recommender, generator=asked.label, left_out=left_out)
     if left_out:
         say(f"left out: {left_out:,} people on whom the adapter was tuned")
     if dry_run:
         plan = estimate(questions, file, price=price_for(asked), max_tokens=asked.settings.max_tokens)
         show_plan(plan, listed_price=price is None)
+        figures(plan=plain_plan(plan))
         return
     outcome = predicting.predict_attributes(place, asked, questions)
     for line in outcome.lines():
@@ -100,9 +102,8 @@ def predict(
     found, notes = predicting.measure_predictions(place, recommender, seed)
     for line in (*accuracy_lines(found), *notes):
         say(line)
+    figures(**vars(outcome), accuracies=found, notes=notes)
     wrote(file)
     wrote(write_table_3(found, place, recommender))
-    if outcome.asked["failed"]:
-        say(f"{outcome.asked['failed']:,} rows got no answer; the same command asks them again")
-        raise typer.Exit(1)
+    check_answered(outcome.asked["failed"])
     say_next("audit", workspace)

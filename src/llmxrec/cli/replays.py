@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import pairs, say, say_next, wrote
+from llmxrec.cli.console import figures, pairs, say, say_next, wrote
 from llmxrec.cli.data import WorkspacePath
+from llmxrec.cli.judging import compared
 from llmxrec.workspace import Workspace
 
 
@@ -26,9 +27,12 @@ def replay(
 ) -> None:
     """The paper's released explanations as workspaces; its Table 2 from the verdicts and judged again, side by side."""
     from llmxrec import replay as replaying
+    from llmxrec.evaluation.reading import workspaces
 
     for file in replaying.replay(repository, out, say, judge=judge if judging else ""):
         wrote(file)
+    places = {place.path.name: place for place in workspaces(out)}
+    figures(workspaces=[place.path for place in places.values()], **compared(places, Workspace(out)))
     say_next("audit", out)
 
 
@@ -47,6 +51,7 @@ def import_explanations(
 
     place = Workspace(workspace)
     taken = take_in(place, file, recommender, generator, pairs("--column", column or []))
+    figures(recommender=recommender, imported=taken)
     for one in taken:
         say(str(one))
         wrote(place.explanations(recommender, one.generator))

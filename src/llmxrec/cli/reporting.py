@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import say, say_next, wrote
+from llmxrec.cli.console import figures, say, say_next, wrote
+from llmxrec.cli.judging import compared
 from llmxrec.workspace import Workspace, safe_name
 
 
@@ -36,14 +38,18 @@ def report(
     tables = write_tables(places, Workspace(folder))
     for line in verdict_lines(places):
         say(line)
-    for place in places.values():
+    counts: dict[str, Counter[str]] = {}
+    for name, place in places.items():
         material = read_material(place.path)
         rows = sum(len(answers.rows) for part in material.parts for answers in part.answers)
         with progress("auditing", rows, "explanations") as advance:
             findings = audit(material, advance)
+        counts[name] = Counter(finding.severity for finding in findings)
         sheets = sheets_of(place, findings)
         write_sheets(sheets, place)
         write_page(place, sheets)
     for file in (*(place.summary for place in places.values()), *tables, *(place.report for place in places.values())):
         wrote(file)
+    figures(workspaces=[place.path for place in places.values()], findings=counts)
+    figures(**compared(places, Workspace(folder)))
     say_next("audit", folder)

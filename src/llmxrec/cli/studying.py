@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, only, printable, say
+from llmxrec.cli.console import figures, listed, only, say, send
 from llmxrec.cli.data import WorkspacePath
 from llmxrec.errors import InputError, MissingExtra
 from llmxrec.lookup import closest
@@ -54,10 +54,11 @@ def study(
     """Have people rate or compare explanations in a web page, blind. What is stored goes on with the same command."""
     from llmxrec.settings import check
     from llmxrec.study.design import StudyDesign
-    from llmxrec.study.power import statement
+    from llmxrec.study.power import detectable, statement
 
     if power:
         say(statement(rows, ratings))
+        figures(rows=rows, ratings=ratings, detectable=detectable(rows, ratings))
         return
     try:
         from llmxrec.stages.studying import invitations, make_study, told
@@ -100,13 +101,19 @@ def study(
             say(line)
         if known:
             say("it goes on with what is stored; what it asks of whom is as it was designed")
+        links = []
         for name, person in invitations(store, invite, () if known else own or ()):
             token = store.invite("self" if person else "third-party", name, time(), person)
-            typer.echo(f"{printable(name)}: {site.origin}/enter/{token}")
-        typer.echo(f"organiser: {site.origin}/organise/enter/{access.organiser_token}")
+            links.append({"rater": name, "url": f"{site.origin}/enter/{token}"})
+            say(f"{name}: {site.origin}/enter/{token}")
+        organiser = f"{site.origin}/organise/enter/{access.organiser_token}"
+        say(f"organiser: {organiser}")
         if outside and not site.https:
             say(
                 "note: links and answers are sent unencrypted; put a proxy with TLS before it, and say --address https://"
             )
+        figures(url=site.origin, organiser=organiser, raters=links, goes_on=known)
+        figures(design=store.design.model_dump(mode="json"))
+        send()
         say(f"serving {site.origin}; Ctrl+C ends it, and the same command goes on")
         serve(create_app(store, access, site, place, explore=explore), at)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, only, pairs, say, say_next, wrote
+from llmxrec.cli.console import figures, hush, listed, numbers_or_words, only, pairs, say, say_next, wrote
 from llmxrec.cli.data import WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
@@ -85,7 +85,8 @@ def tune(
         reasoning=reasoning,
         max_words=max_words,
     )
-    tell = say if Team().first else _silent  # of several processes that tune together, one speaks
+    if not Team().first:
+        hush()
     if tasks[0] in ON_PAIRS:
         verdicts = labelled is None and task == "prefer"
         if (labelled is None and not verdicts) or source or target or users or folds:
@@ -96,11 +97,11 @@ def tune(
             )
             judge = only("judge", judge, place.judges(one), f"llmxrec judge {workspace}")
             learned = preferences_from(place, one, judge)
-            tell(f"{len(learned.rows):,} verdicts of {judge}")
+            say(f"{len(learned.rows):,} verdicts of {judge}")
             card = tuning.tune_on_pairs(place, base, task, name, learned, settings, prompt=prompt)
         else:
             labels = read_pairs(labelled or Path())
-            tell(f"{len(labels):,} pairs")
+            say(f"{len(labels):,} pairs")
             card = tuning.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
         cards = {place.adapter(name): card}
     else:
@@ -112,14 +113,14 @@ def tune(
         whole = base == "embedded"
         lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed, whole=whole)
         lessons = lessons if users is None else drawn(lessons, users, settings.seed)
-        tell(str(lessons))
-        cards = tuning.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=tell)
-    if Team().first:
-        for folder, card in cards.items():
-            for line in _lines(card):
-                say(line)
-            wrote(folder)
-        say_next(*_next(place, base, tasks, name, folds))
+        say(str(lessons))
+        cards = tuning.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=say)
+    for folder, card in cards.items():
+        for line in _lines(card):
+            say(line)
+        wrote(folder)
+    figures(adapters=[{"folder": folder, **_learned(card)} for folder, card in cards.items()])
+    say_next(*_next(place, base, tasks, name, folds))
 
 
 def _next(place: Workspace, base: str, tasks: tuple[str, ...], name: str, folds: int | None) -> tuple[object, ...]:
@@ -151,5 +152,7 @@ def _lines(card: Card) -> list[str]:
     return lines
 
 
-def _silent(_text: str) -> None:
-    pass
+def _learned(card: Card) -> dict[str, Any]:
+    """What `_lines` say, for programs."""
+    known = ("base", "rows", "held_out", "dropped", "settings", "curve")
+    return {name: value for name, value in card.to_json().items() if name in known}
