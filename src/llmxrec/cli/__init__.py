@@ -15,7 +15,7 @@ app = Commands(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Tell people why something was recommended to them, in words that can be checked.",
-    epilog="First time here? Run: llmxrec demo",
+    epilog="First time here? Run: llmxrec demo. Each command tells more with --help.",
 )
 
 
@@ -28,7 +28,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
     pass
@@ -36,7 +36,7 @@ def _options(
 
 def main() -> None:
     """The `llmxrec` command."""
-    app()
+    app(prog_name="llmxrec")
 
 
 from llmxrec.cli import (  # noqa: E402 - they add their commands

@@ -9,6 +9,7 @@ import typer
 
 from llmxrec.cli import app
 from llmxrec.cli.console import figures, printable, say, wrote
+from llmxrec.cli.options import WorkspaceOrFolder
 
 if TYPE_CHECKING:
     from llmxrec.evaluation.audit import Finding
@@ -18,19 +19,24 @@ _HEADINGS = {"critical": "Critical", "warning": "Warnings", "note": "Notes"}
 
 @app.command()
 def audit(
-    folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="A workspace, or a folder of workspaces.")],
+    folder: WorkspaceOrFolder,
     tuning: Annotated[
-        list[Path] | None, typer.Option(help="Rows a generator was tuned on (JSON lines). Can be given again.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Rows that a generator was tuned on, as JSON lines. Repeatable."),
     ] = None,
     pairs: Annotated[
-        list[Path] | None, typer.Option(help="Labelled pairs that a judge learns from. Can be given again.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Labelled pairs that a judge learns from. Repeatable.")
     ] = None,
     accuracies: Annotated[
-        Path | None, typer.Option(help="Reported accuracies, CSV: measure (an attribute, or judge), accuracy.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Reported accuracies, CSV: measure (an attribute, or judge), accuracy."),
     ] = None,
-    notes: Annotated[bool, typer.Option(help="Print notes too; the file has them in any case.")] = False,
+    notes: Annotated[bool, typer.Option("--notes", help="Print notes too; the file has them in any case.")] = False,
 ) -> None:
-    """Look for what makes numbers say what they do not: misplaced answers, places that decide, leaks, collapse."""
+    """Look for what makes numbers say what they do not.
+
+    Misplaced answers, places that decide, leaks, collapse, accuracies that a constant reaches.
+    """
     from llmxrec.evaluation.audit import audit as look
     from llmxrec.evaluation.audit.reading import read_material
     from llmxrec.progress import progress

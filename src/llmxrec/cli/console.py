@@ -17,12 +17,23 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from llmxrec.errors import InputError, LLMXRecError
 from llmxrec.lookup import closest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+PANELS = {
+    "Start": ("demo", "init", "run"),
+    "Stage 1: what is recommended": ("recommend", "evidence"),
+    "Stage 2: why it is recommended": ("tune", "explain", "import", "export"),
+    "Evaluate": (
+        "validate-judge", "judge", "predict", "faithfulness", "identify", "fairness", "audit", "study",
+    ),
+    "Publish": ("report", "replay"),
+}  # fmt: skip
+"""All commands in the order of work, as help shows them."""
 
 _USAGE: Any = typer.BadParameter.__base__
 """A command line that cannot be read. Typer exports its kinds only."""
@@ -56,10 +67,14 @@ class Commands(typer.Typer):
     """An app whose commands all take --json and -v."""
 
     def command(self, name: str | None = None, **kwargs: Any) -> Callable[[Function], Function]:
-        register = super().command(name, **kwargs)
-
         def add(function: Function) -> Function:
-            register(_reporting(function, name or function.__name__))
+            called = name or function.__name__
+            (panel,) = (panel for panel, names in PANELS.items() if called in names)
+            # Else help would break lines where the docstring does.
+            told = "\n\n".join(" ".join(part.split()) for part in (function.__doc__ or "").split("\n\n"))
+            how = {"cls": Command, "help": told, "rich_help_panel": panel, **kwargs}
+            register = super(Commands, self).command(called, **how)
+            register(_reporting(function, called))
             return function
 
         return add
@@ -98,8 +113,21 @@ _Verbose = Annotated[
 ]
 
 
+class Command(TyperCommand):
+    """A command in whose help flags take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_values(super().get_params(ctx))
+
+
 class Reporting(TyperGroup):
     """Ends a command that raises with one line and its exit code: 1 the work failed, 2 the input was wrong."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_values(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for names in PANELS.values() for name in names]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         # A command line that cannot be read may have been meant for a program too.
@@ -130,6 +158,14 @@ class Reporting(TyperGroup):
             raise typer.Exit(130) from None
         finally:
             _told.reset(before)
+
+
+def _without_values(options: list[Any]) -> list[Any]:
+    """Typer shows what a flag is, as if one had to give it: <bool>."""
+    for option in options:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    return options
 
 
 def _fail(message: str, code: int, error: LLMXRecError | None = None) -> NoReturn:

@@ -10,24 +10,23 @@ import typer
 
 from llmxrec.cli import app
 from llmxrec.cli.console import figures, only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
 from llmxrec.cli.explanations import check_answered
+from llmxrec.cli.options import ExplainedRecommender, JudgeSpec, Seed, Test, Train, WorkspacePath
 from llmxrec.workspace import Workspace, safe_name
 
 
 @app.command("validate-judge")
 def validate_judge(
-    judge: Annotated[str, typer.Option(help="text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER.")] = "text",
-    train: Annotated[Path | None, typer.Option(help="Labelled pairs to learn from, JSON or JSON lines.")] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="Labelled pairs to measure on; without them, --train is cross-validated.")
-    ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds and intervals.")] = 1,
+    judge: JudgeSpec = "text",
+    train: Train = None,
+    test: Test = None,
+    folds: Annotated[int, typer.Option(metavar="N", min=2, help="Parts of the cross-validation.")] = 10,
+    seed: Seed = 1,
 ) -> None:
-    """Measure a judge on labelled pairs, in both orders, beside rules that read nothing.
+    """Measure a judge on labelled pairs, beside rules that read nothing.
 
-    INVALID is a finding, not an error.
+    Each pair is shown in both orders. INVALID is a finding, not an error. What learns is measured on pairs that it has
+    not learned from.
     """
     from llmxrec.evaluation.gate import measure
 
@@ -49,17 +48,15 @@ def validate_judge(
 @app.command()
 def judge(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
-    judge: Annotated[str, typer.Option(help="text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER.")] = "text",
-    train: Annotated[
-        Path | None, typer.Option(help="Labelled pairs that it learns from, and is measured on crosswise.")
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="Labelled pairs that it is measured on instead.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds and intervals.")] = 1,
+    recommender: ExplainedRecommender = None,
+    judge: JudgeSpec = "text",
+    train: Train = None,
+    test: Test = None,
+    seed: Seed = 1,
 ) -> None:
-    """Compare the explanations of all generators, once the judge was measured. Stopped at any moment, it goes on.
+    """Have a judge, measured first, compare the explanations of all generators.
 
-    A judge that is not shown to be valid names no winner.
+    A judge that is not shown to be valid names no winner. Stopped at any moment, the same command goes on.
     """
     from llmxrec.evaluation.gate import prepare
     from llmxrec.generators.specs import slug

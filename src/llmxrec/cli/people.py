@@ -6,30 +6,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmxrec.cli import app
+from llmxrec.cli import app, completion
 from llmxrec.cli.console import figures, listed, only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
 from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
+from llmxrec.cli.options import (
+    DryRun,
+    ExplainedRecommender,
+    MaxCost,
+    Price,
+    Recommender,
+    Seed,
+    WorkspacePath,
+)
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
     from llmxrec.stages.fairness import Flip
 
-_Recommender = Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")]
+
+_FLIP = "Flipped"
 
 
 @app.command()
 def identify(
     workspace: WorkspacePath,
-    recommender: _Recommender = None,
+    recommender: ExplainedRecommender = None,
     generator: Annotated[
-        list[str] | None, typer.Option(help="Whose texts; all, if not said. Can be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Whose texts; without, all. Repeatable.", autocompletion=completion.generators
+        ),
     ] = None,
-    among: Annotated[int, typer.Option(min=2, help="People whom a text may be about.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the people drawn, of parts and of intervals.")] = 1,
+    among: Annotated[int, typer.Option(metavar="N", min=2, help="People whom a text may be about.")] = 100,
+    seed: Seed = 1,
 ) -> None:
-    """Whether texts tell whose they are: find each one's person among a hundred, by history and profile."""
+    """Find out whether explanations tell whose they are.
+
+    Each text's person is looked for among others, by history and profile; beside shuffled and popular texts.
+    """
     from llmxrec.reports.people import identified_lines, plain, write_identified
     from llmxrec.stages.identifying import identify_people
 
@@ -49,33 +64,51 @@ def identify(
 @app.command()
 def fairness(
     workspace: WorkspacePath,
-    recommender: _Recommender = None,
+    recommender: Recommender = None,
     generator: Annotated[
-        str | None, typer.Option(help="Whose texts, by name; all, if not said. With --flip: a name, or a spec.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whose texts; without, all. With --flip: a name, or a spec.",
+            autocompletion=completion.any_generator,
+        ),
     ] = None,
     attribute: Annotated[
-        list[str] | None, typer.Option(help="Of users: gender, age...; all that may be shown, if not said.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of users: gender, age...; without, all that may be shown. Repeatable.",
+            autocompletion=completion.user_attribute,
+        ),
     ] = None,
+    seed: Seed = 1,
     flip: Annotated[
-        bool, typer.Option("--flip", help="Ask the generator: everybody's prompt with one value, and with another.")
+        bool,
+        typer.Option(
+            "--flip",
+            help="Ask the generator everybody's prompt with one value, and with another.",
+            rich_help_panel=_FLIP,
+        ),
     ] = False,
     between: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="The two values; by default ages 20 and 60, else the two most frequent."),
+        typer.Option(
+            metavar="A,B",
+            help="The two values; without, ages 20 and 60, or the two most frequent.",
+            rich_help_panel=_FLIP,
+        ),
     ] = None,
-    users: Annotated[int | None, typer.Option(min=1, help="Flip only the first N users.")] = None,
-    price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
+    users: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N users.", rich_help_panel=_FLIP)
     ] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="USD that flipping may cost in all.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --flip: ask nothing, show prompts, calls, tokens, price.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of intervals.")] = 1,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Whether texts differ by who they are for: by groups of people, and, asked with --flip, by matched pairs.
+    """Find out whether explanations differ by who they are for.
 
-    Without --flip nothing is asked.
+    Groups of people are compared, at equal history too. With --flip, each person's prompt is asked with one attribute
+    changed; nothing is asked without.
     """
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.reports.people import fairness_lines, plain, write_fairness

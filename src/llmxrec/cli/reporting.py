@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from llmxrec.cli import app
 from llmxrec.cli.console import figures, say, say_next, wrote
 from llmxrec.cli.judging import compared
+from llmxrec.cli.options import WorkspaceOrFolder
 from llmxrec.workspace import Workspace, safe_name
 
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="A workspace, or a folder of workspaces.")],
+    folder: WorkspaceOrFolder,
 ) -> None:
-    """Write report.html, all tables and summaries anew from what is stored; nothing is asked, trained or judged.
+    """Write report.html, all tables and summaries anew from what is stored.
 
     The report is one file, to be opened in any browser: what the auditor found first, then every table, then all
-    explanations side by side, to look through.
+    explanations side by side, to look through. Nothing is asked, trained or judged.
     """
     from llmxrec.evaluation.audit import audit
     from llmxrec.evaluation.audit.reading import read_material

@@ -8,17 +8,20 @@ import typer
 
 from llmxrec.cli import app
 from llmxrec.cli.console import figures, only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
+from llmxrec.cli.options import ExplainedRecommender, Recommender, Seed, WorkspacePath
 from llmxrec.workspace import Workspace
 
 
 @app.command()
 def evidence(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Recommendations of each user, the best first.")] = 1,
+    recommender: Recommender = None,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Recommendations of each user, the best first.")] = 1,
 ) -> None:
-    """Find which items of a history caused a recommendation: leave them out, and ask the recommender again."""
+    """Find which items of a history caused a recommendation.
+
+    They are left out, and the recommender is asked again; where it is not here, a stand-in is.
+    """
     from llmxrec.stages.tracing import trace
 
     place = Workspace(workspace)
@@ -34,11 +37,16 @@ def evidence(
 @app.command()
 def faithfulness(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Of POS@k and NEG@k.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of random items and intervals.")] = 1,
+    recommender: ExplainedRecommender = None,
+    k: Annotated[
+        int, typer.Option("-k", metavar="N", min=1, help="The first places that POS@k and NEG@k look at.")
+    ] = 10,
+    seed: Seed = 1,
 ) -> None:
-    """Take away what explanations cite, and see whether the recommendation falls: are they true of the recommender?"""
+    """Take away what explanations cite, and see whether the recommendation falls.
+
+    So it is found out whether they are true of the recommender, beside as many random, newest and true causes.
+    """
     from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
     from llmxrec.stages.faithful import measure_faithfulness
     from llmxrec.stored import read_evidence
