@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 import typer
-from tests.generators.loopback import Serve, completion, fault
+from tests.generators.loopback import Serve, completion
 from tests.test_replay import PLAIN, PROMPTS, answers
 from typer.testing import CliRunner
 
@@ -214,12 +214,13 @@ def test_an_unknown_command_is_told_too() -> None:
 
 
 def test_failed_work_keeps_its_figures(runs: dict[str, Run], serve: Serve) -> None:
-    """A server that refuses every third request for good: what was answered is told, and that some was not."""
-    server = serve(lambda _body, number: fault(404) if number % 3 == 0 else completion("Good."))
+    """A server that loses every third answer, which is not asked for again where each costs."""
+    server = serve(lambda _body, number: replace(completion("Good."), cut=number % 3 == 0))
     words = ("explain", "w", "--generator", f"openai:m@{server.url}", "--name", "served", "--users", "6")
-    ended = run(*words, "--concurrency", "1", "--json")
+    ended = run(*words, "--concurrency", "1", "--price", "1,1", "--max-cost", "1", "--json")
     told = ended.told
-    assert (ended.code, told["exit"]) == (1, 1), told
+    assert (ended.code, told["exit"], told["asked"]) == (1, 1, {"ok": 4, "failed": 2}), told
+    assert [Path(file).name for file in told["wrote"]] == ["served.jsonl"]
     assert told["error"]["rule"] is None and ended.stderr.endswith(f"error: {told['error']['message']}\n")
 
 
@@ -227,6 +228,14 @@ def test_a_plan_is_told_with_its_prompts(runs: dict[str, Run]) -> None:
     told = run("explain", "w", "--generator", "gpt-4", "--users", "5", "--dry-run", "--json").told
     assert told["plan"]["calls"] == 5 and told["plan"]["cost_at_most"] > 0 and told["next"] is None
     assert told["plan"]["examples"][0][0]["role"] and len(told["plan"]["examples"]) == 3
+
+
+def test_plans_are_told_by_value(runs: dict[str, Run]) -> None:
+    words = ("fairness", "w", "--generator", "template", "--attribute", "gender", "--flip", "--dry-run", "--json")
+    told = run(*words, "--users", "4").told
+    assert (told["attribute"], {value: plan["calls"] for value, plan in told["plans"].items()}) == (
+        "gender", {"female": 4, "male": 4}
+    )  # fmt: skip
 
 
 def test_interrupted_is_told_too(runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:

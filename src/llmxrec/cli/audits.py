@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import figures, printable, say, wrote
+from llmxrec.cli.console import figures, printable, say, say_next, wrote
 from llmxrec.cli.options import WorkspaceOrFolder
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def audit(
     say(f"{counts['critical']:,} critical, {counts['warning']:,} warnings, {counts['note']:,} notes")
     figures(findings=found, **counts)
     wrote(file)
+    say_next("report", folder)
 
 
 def _show(finding: Finding) -> None:

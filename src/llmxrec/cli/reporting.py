@@ -49,4 +49,5 @@ def report(
         wrote(file)
     figures(workspaces=[place.path for place in places.values()], findings=counts)
     figures(**compared(places, Workspace(folder)))
-    say_next("audit", folder)
+    if Workspace(folder).dataset.is_dir():  # one workspace: people can be asked about it
+        say_next("study", folder)
