@@ -7,6 +7,7 @@ where it stopped and asks only for what is missing. Predictions are asked for in
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -31,6 +32,8 @@ from llmxrec.prompts.prompt import TooLong, make_prompt
 from llmxrec.prompts.template import Template, load_template
 from llmxrec.records import Answer, Explanation, Prompt, Source, Task
 from llmxrec.seeds import derive
+
+log = logging.getLogger(__name__)
 
 _PROBED = 10
 """Prompts looked at before anything is asked. If no model could read any of them, it is not the rows' fault."""
@@ -306,9 +309,12 @@ class _Asking:
 
     def go_on(self) -> None:
         """Ask all that is missing; then, as long as there are any, those again whose answers may not be sent."""
+        file, kept = self.ledger.file, len(self.done)
+        log.info("%s: %s rows, %s answers are kept from before", file, f"{self.outcome.rows:,}", f"{kept:,}")
         self._round(self._missing())
         while self.verifier is not None and self.rejected and not self.outcome.out_of_money:
             before = sum(map(len, self.rejected.values()))
+            log.info("%s answers may not be sent; these rows are asked again", f"{len(self.rejected):,}")
             self._round(self._again())
             if sum(map(len, self.rejected.values())) == before:
                 break  # what is left got no answer, or is of rows that are not asked about this time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,10 +13,13 @@ import tomli_w
 from llmxrec.errors import InputError
 from llmxrec.workspace import atomic, plain
 
+log = logging.getLogger(__name__)
+
 
 def settle(file: Path, settings: Mapping[str, Any]) -> None:
     """Note beside the ledger `file` how its answers are made. Raises InputError as `refuse_to_mix` does."""
     refuse_to_mix(file, settings)
+    log.debug("noting what decides the answers in %s", file)
     with atomic(file.with_suffix(".toml")) as draft:
         draft.write_text(tomli_w.dumps(plain(settings)), encoding="utf-8")
 

@@ -52,7 +52,7 @@ def test_faults_are_told_with_figure_examples_and_consequence(call: Call, shop: 
 def test_json_is_json_and_nothing_else(call: Call, shop: Path) -> None:
     workspace = explained(call, shop)
     spoil(workspace, "I'm sorry, but I cannot help with that.")
-    found = json.loads(call("audit", workspace, "--json").out)
+    found = json.loads(call("audit", workspace, "--json").out)["findings"]
     assert found[0]["severity"] == "critical" and found[0]["check"] == "refusals" and found[0]["count"] == 12
     assert set(found[0]) == {
         "check", "severity", "about", "title", "figure", "count", "rows", "consequence", "examples"

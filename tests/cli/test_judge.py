@@ -109,7 +109,7 @@ def test_what_is_missing_is_said(call: Call, explained: Path, pairs: Path) -> No
 
 def test_a_report_of_nothing_judged_is_told_so(call: Call, explained: Path) -> None:
     told = call("report", explained)
-    assert told.code == 0 and told.out.splitlines()[-1] == "next: llmxrec audit w"
+    assert told.code == 0 and told.out.splitlines()[-1] == "next: llmxrec study w"
     assert pl.read_csv("w/tables/table2.csv").is_empty() and Path("w/summary.md").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -87,6 +88,35 @@ def test_a_study_begins_and_goes_on(explained: Path) -> None:
         port = organiser.split("/")[2], links(again, "organiser")[0].split("/")[2]
         assert "You are signed in" in get(raters[0].replace(port[0], port[1]))
     assert (explained / "study.key").read_text() == key
+
+
+def test_a_program_is_told_when_it_serves(explained: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "llmxrec",
+        "study",
+        explained,
+        "--port",
+        "0",
+        "--rows",
+        "3",
+        "--invite",
+        "1",
+        "--json",
+    ]
+    path = {"PYTHONPATH": str(REPOSITORY / "src")}
+    with subprocess.Popen(command, env=os.environ | path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        try:
+            assert told["command"] == "study" and told["design"]["rows"] == 3 and told["goes_on"] is False
+            assert told["url"].startswith("http://127.0.0.1:") and told["organiser"].startswith(told["url"])
+            assert "You are signed in" in get(told["raters"][0]["url"])
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.read() == "", "one object, once"
+            process.wait(30)
 
 
 def test_the_power_is_told_and_nothing_made(call: Call, explained: Path) -> None:

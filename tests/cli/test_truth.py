@@ -39,7 +39,7 @@ def test_from_evidence_to_faithful_texts(call: Call, demo: Path) -> None:
     assert ended.code == 0 and "ease x evidence: 100.0%" in ended.out
     assert flips(demo, "evidence", "cited") >= 4 * flips(demo, "evidence", "random")
     assert flips(demo, "evidence", "cited") > 0.9 > 0.5 > flips(demo, "default", "cited")
-    said = json.loads(call("faithfulness", str(demo), "--json").out)
+    said = json.loads(call("faithfulness", str(demo), "--json").out)["generators"]
     assert set(said) == {"default", "evidence"} and said["evidence"]["coverage"]["rows"] == 300
 
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_measured_is_nothing_in_json(call: Call, shop: Path, tmp_
     texts = tmp_path / "texts.csv"
     said.select("user_id", "item_id", text=pl.lit("It is good.")).write_csv(texts)
     assert call("import", str(place), str(texts), "--generator", "mine", "--recommender", "ease").code == 0
-    found = json.loads(call("faithfulness", str(place), "--json").out)["mine"]
+    found = json.loads(call("faithfulness", str(place), "--json").out)["generators"]["mine"]
     assert found["citing"]["value"] == 0 and found["removals"][0]["flip"]["value"] is None
 
 

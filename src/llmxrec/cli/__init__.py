@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from llmxrec.cli.console import Reporting
+from llmxrec.cli.console import Commands, Reporting
 
-app = typer.Typer(
+app = Commands(
     cls=Reporting,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Tell people why something was recommended to them, in words that can be checked.",
-    epilog="First time here? Run: llmxrec demo",
+    epilog="First time here? Run: llmxrec demo. Each command tells more with --help.",
 )
 
 
@@ -29,7 +29,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
     pass
@@ -37,7 +37,7 @@ def _options(
 
 def main() -> None:
     """The `llmxrec` command."""
-    app()
+    app(prog_name="llmxrec")
 
 
 from llmxrec.cli import (  # noqa: E402 - they add their commands

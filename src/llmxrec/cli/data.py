@@ -2,39 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.cli import app, completion
+from llmxrec.cli.console import figures, listed, numbers_or_words, pairs, say, say_next, wrote
+from llmxrec.cli.options import Columns, Recommendations, Seed, Settings, WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
-WorkspacePath = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The folder of this experiment.")]
+_KNOWN, _OWN = "A known dataset", "Your own tables"
 
 
 @app.command()
 def init(
     workspace: WorkspacePath,
-    dataset: Annotated[str | None, typer.Option(help="ml-100k, mind, steam, recbole or demo.")] = None,
-    source: Annotated[Path | None, typer.Option(help="The folder of the original files.")] = None,
-    download: Annotated[bool, typer.Option(help="Fetch the original files into --source first.")] = False,
-    interactions: Annotated[Path | None, typer.Option(help="Your own table: who, what, and when if known.")] = None,
-    items: Annotated[Path | None, typer.Option(help="Your items: id, title, attributes.")] = None,
-    users: Annotated[Path | None, typer.Option(help="Your users: id, attributes.")] = None,
-    recommendations: Annotated[Path | None, typer.Option(help="Your recommender's output: who, what.")] = None,
-    domain: Annotated[str, typer.Option(help="movies, news, games, items or FILE.toml, for your tables.")] = "items",
-    column: Annotated[
-        list[str] | None, typer.Option(metavar="OURS=YOURS", help="A column of yours: --column user_id=customer.")
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="demo, ml-100k, mind, steam or recbole.",
+            autocompletion=completion.datasets,
+            rich_help_panel=_KNOWN,
+        ),
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where its original files lie.", rich_help_panel=_KNOWN)
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch them into --source first.", rich_help_panel=_KNOWN)
+    ] = False,
+    interactions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who, what, and when if known.", rich_help_panel=_OWN)
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your items: id, title, attributes.", rich_help_panel=_OWN)
+    ] = None,
+    users: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your users: id, attributes.", rich_help_panel=_OWN)
+    ] = None,
+    domain: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How they are spoken of: movies, news, games, items or FILE.toml.",
+            autocompletion=completion.domains,
+            rich_help_panel=_OWN,
+        ),
+    ] = "items",
     show_user: Annotated[
-        str | None, typer.Option(help="Columns of your users that generators may see: age,gender; by default, none.")
+        str | None,
+        typer.Option(
+            metavar="A,B", help="Columns of your users that generators may see; without, none.", rich_help_panel=_OWN
+        ),
     ] = None,
+    column: Columns = None,
+    recommendations: Recommendations = None,
 ) -> None:
-    """Read a dataset into a new workspace: a known one, or your own tables (CSV, TSV, Parquet, JSONL)."""
+    """Read a dataset into a new workspace: a known one, or your own tables.
+
+    Tables are CSV, TSV, Parquet or JSON lines. It says what was read, what was dropped and why, and what generators
+    will be shown.
+    """
     from llmxrec.datasets import read_dataset, tables
     from llmxrec.datasets.domains import load_domain
     from llmxrec.datasets.download import download as fetch
@@ -61,15 +92,24 @@ def init(
         raise InputError("a workspace begins with --dataset NAME or with --interactions FILE", cure="give one of them")
     for line in report.lines():
         say(line)
+    of_items = [name for name in found.domain.item_attributes if name in found.items.columns]
+    of_users = [name for name in found.domain.user_attributes if name in found.users.columns]
     say(
-        f"shown to generators: of items {_shown(found.domain.item_attributes, found.items.columns)}; "
-        f"of users {_shown(found.domain.user_attributes, found.users.columns)}"
+        f"shown to generators: of items {', '.join(of_items) or 'nothing'}; of users {', '.join(of_users) or 'nothing'}"
+    )
+    figures(
+        dataset=report,
+        users=found.users.height,
+        items=found.items.height,
+        interactions=found.interactions.height,
+        shown={"items": of_items, "users": of_users},
     )
     external = None
     if recommendations is not None:
         external, more = tables.read_recommendations(recommendations, found, columns)
         for line in more.lines():
             say(line)
+        figures(recommendations=more)
     store_dataset(place, found, report, kind=dataset or "tables")
     wrote(place.dataset)
     if external is None:
@@ -80,37 +120,33 @@ def init(
         say_next("explain", workspace, "--recommender", EXTERNAL)
 
 
-def _shown(listed: Iterable[str], there: list[str]) -> str:
-    return ", ".join(name for name in listed if name in there) or "nothing"
-
-
 @app.command()
 def recommend(
     workspace: WorkspacePath,
-    recommender: Annotated[str, typer.Option(help="popularity, ease, bpr, lightgcn, sasrec, implicit or external.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Items recommended to each user.")] = 10,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One of its settings: --set epochs=50.")
-    ] = None,
-    full: Annotated[
-        bool,
+    recommender: Annotated[
+        str,
         typer.Option(
-            "--full",
-            help="Train on everything, for use, not measuring: first to choose the number of epochs, then for so many.",
+            metavar="NAME",
+            help="popularity, ease, bpr, lightgcn, sasrec, implicit; or external: yours.",
+            autocompletion=completion.trainable,
         ),
+    ],
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Items recommended to each user.")] = 10,
+    setting: Settings = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Train on everything, to be used: nothing is held out, nothing measured.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    seed: Seed = 1,
     evidence: Annotated[
-        int, typer.Option(min=0, help="Recommendations of each user whose causes are measured; 0: none.")
+        int, typer.Option(metavar="N", min=0, help="Recommendations of each user whose causes are measured.")
     ] = 1,
-    recommendations: Annotated[
-        Path | None, typer.Option(help="Your recommender's output, for --recommender external.")
-    ] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(metavar="OURS=YOURS", help="A column of yours: --column user_id=customer.")
-    ] = None,
+    recommendations: Recommendations = None,
+    column: Columns = None,
 ) -> None:
-    """Stage 1: train a recommender, measure it, and write everyone's recommendations; or take in your own."""
+    """Train a recommender, measure it, and write what it recommends to everybody.
+
+    Or take in what yours recommends: --recommender external --recommendations FILE.
+    """
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.datasets.tables import read_recommendations
     from llmxrec.stages import recommending
@@ -126,6 +162,7 @@ def recommend(
         )
         for line in report.lines():
             say(line)
+        figures(recommender=recommender, rows=table.height, recommendations=report)
         recommending.write_recommendations(place, EXTERNAL, table)
     else:
         settings = numbers_or_words(pairs("--set", setting or []))
@@ -137,11 +174,14 @@ def recommend(
             say(f"{trained.kept_out:,} users have too few items to hold any out; they are not measured")
         for metric in trained.metrics:
             say(f"  {metric}")
+        figures(recommender=recommender, **vars(trained))
     wrote(place.recommendations(recommender))
     if not evidence:
         say_next("evidence", workspace, "--recommender", recommender)
         return
-    for line in trace(place, recommender, top=evidence).lines():
+    traced = trace(place, recommender, top=evidence)
+    for line in traced.lines():
         say(line)
+    figures(evidence=traced)
     wrote(place.evidence(recommender))
     say_next("explain", workspace, "--recommender", recommender, "--template", "evidence")

@@ -3,69 +3,123 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmxrec.cli import app
-from llmxrec.cli.console import listed, only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
-from llmxrec.errors import InputError
+from llmxrec.cli import app, completion
+from llmxrec.cli.console import figures, listed, only, say, say_next, wrote
+from llmxrec.cli.options import (
+    GENERATOR,
+    DryRun,
+    ExplainedRecommender,
+    GeneratorName,
+    GeneratorSpec,
+    History,
+    ItemAttributes,
+    MaxCost,
+    MaxWords,
+    Name,
+    Price,
+    Reasoning,
+    Recommender,
+    Seed,
+    Template,
+    UserAttributes,
+    Users,
+    WorkspacePath,
+)
+from llmxrec.errors import InputError, WorkError
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
     from llmxrec.explain import Estimate
 
+_VERIFIED = "Verified"
+
 
 @app.command()
 def explain(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
-    generator: Annotated[
+    recommender: Recommender = None,
+    users: Users = None,
+    top: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Recommendations explained to each user, the best first.")
+    ] = 1,
+    seed: Seed = 1,
+    generator: GeneratorSpec = "embedded",
+    name: Name = None,
+    max_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Tokens an answer may have.", rich_help_panel=GENERATOR)
+    ] = 200,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            min=0,
+            help="0: the likeliest word each time; above, words are drawn.",
+            rich_help_panel=GENERATOR,
+        ),
+    ] = None,
+    context_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Tokens a prompt may have.", rich_help_panel=GENERATOR)
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Prompts at a time (hf:).", rich_help_panel=GENERATOR)
+    ] = 16,
+    concurrency: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Requests at a time (openai:).", rich_help_panel=GENERATOR)
+    ] = 8,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0.1, help="How long a request may take (openai:).", rich_help_panel=GENERATOR
+        ),
+    ] = 120.0,
+    template: Template = "default",
+    history: History = 20,
+    item_attributes: ItemAttributes = None,
+    user_attributes: UserAttributes = None,
+    reasoning: Reasoning = True,
+    max_words: MaxWords = 75,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Send nothing that claims what its prompt does not support.", rich_help_panel=_VERIFIED
+        ),
+    ] = False,
+    again: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=10, help="Times that such an answer is asked for again.", rich_help_panel=_VERIFIED
+        ),
+    ] = 2,
+    otherwise: Annotated[
         str,
         typer.Option(
-            help="embedded, template, hf:NAME_OR_PATH, openai:MODEL, openai:MODEL@URL, gpt-4, gpt-3.5, llama-2..."
+            metavar="HOW",
+            help="And then: template (fixed sentences) or withhold.",
+            autocompletion=completion.otherwise,
+            rich_help_panel=_VERIFIED,
         ),
-    ] = "embedded",
-    users: Annotated[int | None, typer.Option(min=1, help="Only the first N users.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Recommendations explained to each user, the best first.")] = 1,
-    template: Annotated[
-        str, typer.Option(help="default, evidence (tells what caused the recommendation), paper or FILE.txt.")
-    ] = "default",
-    history: Annotated[int, typer.Option(min=0, help="The newest items shown, at most.")] = 20,
-    item_attributes: Annotated[str | None, typer.Option(help="Shown of items: genres,year; '' for none.")] = None,
-    user_attributes: Annotated[str | None, typer.Option(help="Shown of users: age,gender; '' for none.")] = None,
-    reasoning: Annotated[bool, typer.Option(help="Chain of thought in the prompt.")] = True,
-    max_words: Annotated[int, typer.Option(min=1, help="Words asked for, at most.")] = 75,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens an answer may have.")] = 200,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="0: the likeliest word each time; above, words are drawn.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
-    context_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens a prompt may have.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts at a time (hf:).")] = 16,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time (openai:).")] = 8,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take (openai:).")] = 120.0,
-    name: Annotated[
-        str | None, typer.Option(help="What to call these explanations; by default, the generator.")
-    ] = None,
-    price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
-    ] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="USD these explanations may cost in all.")] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Send nothing that claims what its prompt does not support.")
-    ] = False,
-    again: Annotated[int, typer.Option(min=0, max=10, help="Times that such a row is asked again (--verify).")] = 2,
-    otherwise: Annotated[str, typer.Option(help="And then: template, or withhold (--verify).")] = "template",
+    ] = "template",
     may_tell: Annotated[
-        str, typer.Option(help="Of the user, what an explanation may tell: age,gender; by default, nothing (--verify).")
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="What an explanation may tell of the user: age,gender; without, nothing.",
+            autocompletion=completion.user_attributes,
+            rich_help_panel=_VERIFIED,
+        ),
     ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask nothing: show three prompts, calls, tokens, price.")
-    ] = False,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Stage 2: have a generator explain the recommendations. Stopped at any moment, it goes on where it was."""
+    """Have a generator explain the recommendations, each answer kept as it comes.
+
+    Stopped at any moment, the same command goes on where it was.
+    """
     from llmxrec.evidence.verification import Verification
     from llmxrec.explain import estimate
     from llmxrec.notes import refuse_to_mix
@@ -113,25 +167,28 @@ def explain(
         attempts = 1 + again if verify else 1
         plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens, attempts=attempts)
         show_plan(plan, listed_price=price is None)
+        figures(recommender=recommender, generator=asked.label, plan=plain_plan(plan))
         return
     outcome = explaining.explain_recommendations(place, asked, questions, verification)
     for line in outcome.lines():
         say(line)
+    figures(recommender=recommender, generator=asked.label, **vars(outcome))
     wrote(file)
-    if outcome.asked["failed"]:
-        say(f"{outcome.asked['failed']:,} rows got no answer; the same command asks them again")
-        raise typer.Exit(1)
+    check_answered(outcome.asked["failed"])
     say_next("export", workspace, "--recommender", recommender, "--generator", asked.label, "--out", "explanations.csv")
 
 
 @app.command()
 def export(
     workspace: WorkspacePath,
-    out: Annotated[Path, typer.Option(help="FILE.csv, FILE.parquet or FILE.jsonl.")],
-    recommender: Annotated[str | None, typer.Option(help="Whose; the only one, if not said.")] = None,
-    generator: Annotated[str | None, typer.Option(help="By what name; the only one, if not said.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="FILE.csv, FILE.parquet or FILE.jsonl.")],
+    recommender: ExplainedRecommender = None,
+    generator: GeneratorName = None,
 ) -> None:
-    """Write explanations to one file for others: Parquet, CSV (made safe for spreadsheets) or JSONL."""
+    """Write explanations to one file for others: CSV, Parquet or JSON lines.
+
+    CSV is made safe for spreadsheets.
+    """
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.reports.export import export as write
     from llmxrec.stored import stored_explanations
@@ -143,6 +200,7 @@ def export(
     table = stored_explanations(place, recommender, generator)
     write(table, Dataset.load(place.dataset), out)
     say(f"{table.height:,} explanations")
+    figures(recommender=recommender, generator=generator, rows=table.height)
     wrote(out)
 
 
@@ -155,6 +213,17 @@ def price_option(text: str | None) -> dict[str, float] | None:
     except ValueError:
         raise InputError("--price is IN,OUT: two numbers, USD per million tokens", value=text) from None
     return {"input": read, "output": written}
+
+
+def check_answered(failed: int, what: str = "rows") -> None:
+    """Raises WorkError where some got no answer: a server's fault, so that the work is not done."""
+    if failed:
+        raise WorkError(f"{failed:,} {what} got no answer; the same command asks them again")
+
+
+def plain_plan(plan: Estimate) -> dict[str, Any]:
+    """A plan for programs: of its prompts, the messages."""
+    return {**vars(plan), "examples": [prompt.messages for prompt in plan.examples]}
 
 
 def show_plan(plan: Estimate, listed_price: bool) -> None:

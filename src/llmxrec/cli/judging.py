@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
+from llmxrec.cli.console import figures, only, say, say_next, wrote
+from llmxrec.cli.explanations import check_answered
+from llmxrec.cli.options import ExplainedRecommender, JudgeSpec, Seed, Test, Train, WorkspacePath
 from llmxrec.workspace import Workspace, safe_name
 
 
 @app.command("validate-judge")
 def validate_judge(
-    judge: Annotated[str, typer.Option(help="text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER.")] = "text",
-    train: Annotated[Path | None, typer.Option(help="Labelled pairs to learn from, JSON or JSON lines.")] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="Labelled pairs to measure on; without them, --train is cross-validated.")
-    ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds and intervals.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    judge: JudgeSpec = "text",
+    train: Train = None,
+    test: Test = None,
+    folds: Annotated[int, typer.Option(metavar="N", min=2, help="Parts of the cross-validation.")] = 10,
+    seed: Seed = 1,
 ) -> None:
-    """Measure a judge on labelled pairs, in both orders, beside rules that read nothing.
+    """Measure a judge on labelled pairs, beside rules that read nothing.
 
-    INVALID is a finding, not an error.
+    Each pair is shown in both orders. INVALID is a finding, not an error. What learns is measured on pairs that it has
+    not learned from.
     """
-    import json
-
     from llmxrec.evaluation.gate import measure
 
     measured = measure(judge, train, test, folds=folds, seed=seed)
     found, read, labels = measured.validity, measured.pairs, measured.labels
-    if as_json:
-        typer.echo(json.dumps({**found.to_json(), "labels": labels and labels.to_json()}, allow_nan=False))
-        return
+    figures(**found.to_json(), labels=labels)
     for name, pairs in read.items():
         say(f"{name}: {pairs}")
     if labels is not None:
@@ -52,17 +48,15 @@ def validate_judge(
 @app.command()
 def judge(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
-    judge: Annotated[str, typer.Option(help="text, text:FOLDER, pairwise:GENERATOR, reward:FOLDER.")] = "text",
-    train: Annotated[
-        Path | None, typer.Option(help="Labelled pairs that it learns from, and is measured on crosswise.")
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="Labelled pairs that it is measured on instead.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds and intervals.")] = 1,
+    recommender: ExplainedRecommender = None,
+    judge: JudgeSpec = "text",
+    train: Train = None,
+    test: Test = None,
+    seed: Seed = 1,
 ) -> None:
-    """Compare the explanations of all generators, once the judge was measured. Stopped at any moment, it goes on.
+    """Have a judge, measured first, compare the explanations of all generators.
 
-    A judge that is not shown to be valid names no winner.
+    A judge that is not shown to be valid names no winner. Stopped at any moment, the same command goes on.
     """
     from llmxrec.evaluation.gate import prepare
     from llmxrec.generators.specs import slug
@@ -83,12 +77,33 @@ def judge(
         say(line)
     tables = write_tables(named, place, seed)
     write_summary(place)
+    figures(recommender=recommender, judge=judge, **vars(outcome))
+    figures(validity=measured and measured.validity.to_json(), **compared(named, place))
     for file in (place.verdicts(recommender, slug(judge)), *tables, place.summary):
         wrote(file)
-    if outcome.asked["failed"]:
-        say(f"{outcome.asked['failed']:,} comparisons got no answer; the same command asks them again")
-        raise typer.Exit(1)
+    check_answered(outcome.asked["failed"], "comparisons")
     say_next("audit", workspace)
+
+
+def compared(workspaces: Mapping[str, Workspace], out: Workspace) -> dict[str, Any]:
+    """The paper's Table 2 as it was written to `out`, for programs, and who is best in it by each judge, if anyone."""
+    import polars as pl
+
+    from llmxrec.reports.tables import TABLE_2, label_of, winner
+
+    table = pl.read_csv(out.table("table2"), schema=TABLE_2)
+    best = [
+        {
+            "recommender": recommender,
+            "dataset": dataset,
+            "source": source,
+            "said": winner(workspaces[str(dataset)], str(recommender), label_of(str(source)), scores),
+        }
+        for (recommender, dataset, source), scores in table.partition_by(
+            "recommender", "dataset", "source", as_dict=True
+        ).items()
+    ]
+    return {"scores": table.to_dicts(), "best": best}
 
 
 def _option(name: str, train: Path | None, test: Path | None) -> tuple[str, str]:

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmxrec.cli import app
-from llmxrec.cli.console import listed, only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
-from llmxrec.cli.explanations import price_option, show_plan
+from llmxrec.cli import app, completion
+from llmxrec.cli.console import figures, listed, only, say, say_next, wrote
+from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
+from llmxrec.cli.options import (
+    DryRun,
+    ExplainedRecommender,
+    MaxCost,
+    Price,
+    Recommender,
+    Seed,
+    WorkspacePath,
+)
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
     from llmxrec.stages.fairness import Flip
 
-_Recommender = Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_FLIP = "Flipped"
 
 
 @app.command()
 def identify(
     workspace: WorkspacePath,
-    recommender: _Recommender = None,
+    recommender: ExplainedRecommender = None,
     generator: Annotated[
-        list[str] | None, typer.Option(help="Whose texts; all, if not said. Can be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Whose texts; without, all. Repeatable.", autocompletion=completion.generators
+        ),
     ] = None,
-    among: Annotated[int, typer.Option(min=2, help="People whom a text may be about.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the people drawn, of parts and of intervals.")] = 1,
-    as_json: _Json = False,
+    among: Annotated[int, typer.Option(metavar="N", min=2, help="People whom a text may be about.")] = 100,
+    seed: Seed = 1,
 ) -> None:
-    """Whether texts tell whose they are: find each one's person among a hundred, by history and profile."""
+    """Find out whether explanations tell whose they are.
+
+    Each text's person is looked for among others, by history and profile; beside shuffled and popular texts.
+    """
     from llmxrec.reports.people import identified_lines, plain, write_identified
     from llmxrec.stages.identifying import identify_people
 
@@ -42,9 +54,7 @@ def identify(
     names = [only("generator", name, there, f"llmxrec explain {workspace}") for name in generator or there]
     found = identify_people(place, recommender, names, among, seed)
     file = write_identified(found, place, recommender)
-    if as_json:
-        typer.echo(json.dumps({"recommender": recommender, "identified": plain(found)}, allow_nan=False))
-        return
+    figures(recommender=recommender, identified=plain(found))
     for line in identified_lines(found):
         say(line)
     wrote(file)
@@ -54,34 +64,51 @@ def identify(
 @app.command()
 def fairness(
     workspace: WorkspacePath,
-    recommender: _Recommender = None,
+    recommender: Recommender = None,
     generator: Annotated[
-        str | None, typer.Option(help="Whose texts, by name; all, if not said. With --flip: a name, or a spec.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whose texts; without, all. With --flip: a name, or a spec.",
+            autocompletion=completion.any_generator,
+        ),
     ] = None,
     attribute: Annotated[
-        list[str] | None, typer.Option(help="Of users: gender, age...; all that may be shown, if not said.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of users: gender, age...; without, all that may be shown. Repeatable.",
+            autocompletion=completion.user_attribute,
+        ),
     ] = None,
+    seed: Seed = 1,
     flip: Annotated[
-        bool, typer.Option("--flip", help="Ask the generator: everybody's prompt with one value, and with another.")
+        bool,
+        typer.Option(
+            "--flip",
+            help="Ask the generator everybody's prompt with one value, and with another.",
+            rich_help_panel=_FLIP,
+        ),
     ] = False,
     between: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="The two values; by default ages 20 and 60, else the two most frequent."),
+        typer.Option(
+            metavar="A,B",
+            help="The two values; without, ages 20 and 60, or the two most frequent.",
+            rich_help_panel=_FLIP,
+        ),
     ] = None,
-    users: Annotated[int | None, typer.Option(min=1, help="Flip only the first N users.")] = None,
-    price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
+    users: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N users.", rich_help_panel=_FLIP)
     ] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="USD that flipping may cost in all.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --flip: ask nothing, show prompts, calls, tokens, price.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of intervals.")] = 1,
-    as_json: _Json = False,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Whether texts differ by who they are for: by groups of people, and, asked with --flip, by matched pairs.
+    """Find out whether explanations differ by who they are for.
 
-    Without --flip nothing is asked.
+    Groups of people are compared, at equal history too. With --flip, each person's prompt is asked with one attribute
+    changed; nothing is asked without.
     """
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.reports.people import fairness_lines, plain, write_fairness
@@ -100,24 +127,19 @@ def fairness(
         if dry_run:
             _show_plans(place, asked, listed_price=price is None)
             return
-        failed = _ask(place, asked, silent=as_json)
+        failed = _ask(place, asked)
         names, attribute = [asked.generator.label], [one]
     elif generator is not None or not names:
         known = generator and called(generator, names)
         names = [only("generator", known, names, f"llmxrec explain {workspace}")]
     found = measure_fairness(place, recommender, names, attribute or shown, seed)
     file = write_fairness(found, place, recommender)
-    if as_json:
-        typer.echo(json.dumps({"recommender": recommender, "contrasts": plain(found)}, allow_nan=False))
-    else:
-        for line in fairness_lines(found):
-            say(line)
-        wrote(file)
-    if failed:
-        typer.echo(f"{failed:,} rows got no answer; the same command asks them again", err=as_json)
-        raise typer.Exit(1)
-    if not as_json:
-        say_next("audit", workspace)
+    figures(recommender=recommender, contrasts=plain(found))
+    for line in fairness_lines(found):
+        say(line)
+    wrote(file)
+    check_answered(failed)
+    say_next("audit", workspace)
 
 
 def _planned(
@@ -137,16 +159,17 @@ def _planned(
     return flip(place, recommender, recipe, prompt, attribute, values or (), users=users, seed=seed)
 
 
-def _ask(place: Workspace, asked: Flip, silent: bool) -> int:
+def _ask(place: Workspace, asked: Flip) -> int:
     """Ask, and say what came of it; returns how many rows got no answer."""
     from llmxrec.stages.fairness import ask_flipped
 
-    failed = 0
+    outcomes = {}
     for value, outcome in ask_flipped(place, asked):
-        failed += outcome.asked["failed"]
-        for line in outcome.lines() if not silent else ():
+        outcomes[value] = vars(outcome)
+        for line in outcome.lines():
             say(f"{asked.attribute} {value}: {line}")
-    return failed
+    figures(generator=asked.generator.label, attribute=asked.attribute, flipped=outcomes)
+    return sum(outcome["asked"]["failed"] for outcome in outcomes.values())
 
 
 def _explained(place: Workspace) -> list[str]:
@@ -158,9 +181,11 @@ def _show_plans(place: Workspace, asked: Flip, listed_price: bool) -> None:
     from llmxrec.explain import estimate
     from llmxrec.recipe import price_for
 
-    generator = asked.generator
+    generator, plans = asked.generator, {}
     for value, questions in zip(asked.values, asked.questions, strict=True):
         say(f"{asked.attribute} {value}:")
         file = place.flipped(questions.recommender, generator.label, asked.attribute, value)
         plan = estimate(questions, file, price=price_for(generator), max_tokens=generator.settings.max_tokens)
         show_plan(plan, listed_price)
+        plans[value] = plain_plan(plan)
+    figures(generator=generator.label, attribute=asked.attribute, plans=plans)

@@ -6,49 +6,67 @@ from typing import Annotated
 
 import typer
 
-from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, only, pairs, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
-from llmxrec.cli.explanations import price_option, show_plan
+from llmxrec.cli import app, completion
+from llmxrec.cli.console import figures, listed, numbers_or_words, only, pairs, say, say_next, wrote
+from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
+from llmxrec.cli.options import (
+    GENERATOR,
+    PROMPT,
+    DryRun,
+    GeneratorSpec,
+    History,
+    ItemAttributes,
+    MaxCost,
+    Name,
+    Price,
+    Recommender,
+    Seed,
+    Target,
+    Template,
+    Users,
+    WorkspacePath,
+)
 from llmxrec.workspace import Workspace
 
 
 @app.command()
 def predict(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
-    generator: Annotated[
-        str, typer.Option(help="embedded+ADAPTER, hf:NAME_OR_PATH, hf:NAME+ADAPTER, openai:MODEL, gpt-4...")
-    ] = "embedded",
-    target: Annotated[
+    recommender: Recommender = None,
+    target: Target = None,
+    users: Users = None,
+    seed: Seed = 1,
+    generator: GeneratorSpec = "embedded",
+    name: Name = None,
+    setting: Annotated[
         list[str] | None,
         typer.Option(
-            help="age, gender, occupation, category, interest, price, popularity; if not said, all that the data tell."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of it: --set batch_size=4. Repeatable.",
+            rich_help_panel=GENERATOR,
         ),
     ] = None,
-    users: Annotated[int | None, typer.Option(min=1, help="Only the first N users.")] = None,
-    history: Annotated[int, typer.Option(min=0, help="The newest items shown, at most.")] = 20,
-    template: Annotated[str, typer.Option(help="default, paper or FILE.txt.")] = "default",
-    item_attributes: Annotated[str | None, typer.Option(help="Shown of items: genres,year; '' for none.")] = None,
+    template: Template = "default",
+    history: History = 20,
+    item_attributes: ItemAttributes = None,
     user_attributes: Annotated[
-        str, typer.Option(help="Shown of users, but for what is asked for: age,gender; by default, nothing.")
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="Shown of users, but for what is asked for: age,gender; without, nothing.",
+            autocompletion=completion.user_attributes,
+            rich_help_panel=PROMPT,
+        ),
     ] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Of prompts, of parts of the people, and of intervals.")] = 1,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the generator: --set batch_size=4.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call these predictions; by default, the generator.")] = None,
-    price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="USD per million tokens read and written.")
-    ] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="USD these predictions may cost in all.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask nothing: show three prompts, calls, tokens, price.")
-    ] = False,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Have a generator predict attributes that it is not shown, and measure it beside rules that it has to beat.
+    """Have a generator predict attributes of people and items that it is not shown.
 
-    Nobody is asked about whom the generator's adapter was tuned on. Stopped at any moment, it goes on where it was.
+    It is measured beside rules that it has to beat. Nobody is asked about whom the generator's adapter was tuned on.
+    Stopped at any moment, the same command goes on.
     """
     import polars as pl
 
@@ -85,11 +103,13 @@ def predict(
     )
     file = place.predictions(recommender, asked.label)
     refuse_to_mix(file, predicting.prediction_settings(place, asked, questions))
+    figures(recommender=recommender, generator=asked.label, left_out=left_out)
     if left_out:
         say(f"left out: {left_out:,} people on whom the adapter was tuned")
     if dry_run:
         plan = estimate(questions, file, price=price_for(asked), max_tokens=asked.settings.max_tokens)
         show_plan(plan, listed_price=price is None)
+        figures(plan=plain_plan(plan))
         return
     outcome = predicting.predict_attributes(place, asked, questions)
     for line in outcome.lines():
@@ -100,9 +120,8 @@ def predict(
     found, notes = predicting.measure_predictions(place, recommender, seed)
     for line in (*accuracy_lines(found), *notes):
         say(line)
+    figures(**vars(outcome), accuracies=found, notes=notes)
     wrote(file)
     wrote(write_table_3(found, place, recommender))
-    if outcome.asked["failed"]:
-        say(f"{outcome.asked['failed']:,} rows got no answer; the same command asks them again")
-        raise typer.Exit(1)
+    check_answered(outcome.asked["failed"])
     say_next("audit", workspace)

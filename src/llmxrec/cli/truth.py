@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import only, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
+from llmxrec.cli.console import figures, only, say, say_next, wrote
+from llmxrec.cli.options import ExplainedRecommender, Recommender, Seed, WorkspacePath
 from llmxrec.workspace import Workspace
 
 
 @app.command()
 def evidence(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose recommendations; the only one, if not said.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Recommendations of each user, the best first.")] = 1,
+    recommender: Recommender = None,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Recommendations of each user, the best first.")] = 1,
 ) -> None:
-    """Find which items of a history caused a recommendation: leave them out, and ask the recommender again."""
+    """Find which items of a history caused a recommendation.
+
+    They are left out, and the recommender is asked again; where it is not here, a stand-in is.
+    """
     from llmxrec.stages.tracing import trace
 
     place = Workspace(workspace)
     recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
-    for line in trace(place, recommender, top=top).lines():
+    traced = trace(place, recommender, top=top)
+    for line in traced.lines():
         say(line)
+    figures(recommender=recommender, **vars(traced))
     wrote(place.evidence(recommender))
     say_next("explain", workspace, "--recommender", recommender, "--template", "evidence")
 
@@ -33,15 +37,16 @@ def evidence(
 @app.command()
 def faithfulness(
     workspace: WorkspacePath,
-    recommender: Annotated[str | None, typer.Option(help="Whose explanations; the only one, if not said.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Of POS@k and NEG@k.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of random items and intervals.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    recommender: ExplainedRecommender = None,
+    k: Annotated[
+        int, typer.Option("-k", metavar="N", min=1, help="The first places that POS@k and NEG@k look at.")
+    ] = 10,
+    seed: Seed = 1,
 ) -> None:
-    """Take away what explanations cite, and see whether the recommendation falls: are they true of the recommender?"""
-    import json
-    from dataclasses import asdict
+    """Take away what explanations cite, and see whether the recommendation falls.
 
+    So it is found out whether they are true of the recommender, beside as many random, newest and true causes.
+    """
     from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
     from llmxrec.stages.faithful import measure_faithfulness
     from llmxrec.stored import read_evidence
@@ -52,9 +57,7 @@ def faithfulness(
     found = measure_faithfulness(place, recommender, k=k, seed=seed)
     stand_in = bool(read_evidence(place, recommender)["surrogate"].any())
     file = write_faithfulness({recommender: found}, {recommender: stand_in}, place)
-    if as_json:
-        typer.echo(json.dumps({name: _known(asdict(one)) for name, one in found.items()}, allow_nan=False))
-        return
+    figures(recommender=recommender, generators=found, surrogate=stand_in)
     for name, one in found.items():
         for line in faithfulness_lines(recommender, name, one):
             say(line)
@@ -62,12 +65,3 @@ def faithfulness(
         say("measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked")
     wrote(file)
     say_next("audit", workspace)
-
-
-def _known(value: Any) -> Any:
-    """`value` as JSON has it: nothing where a figure is not a number."""
-    if isinstance(value, dict):
-        return {key: _known(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

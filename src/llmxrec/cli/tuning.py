@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmxrec.cli import app
-from llmxrec.cli.console import listed, numbers_or_words, only, pairs, say, say_next, wrote
-from llmxrec.cli.data import WorkspacePath
+from llmxrec.cli import app, completion
+from llmxrec.cli.completion import ON_PAIRS, TASKS
+from llmxrec.cli.console import figures, hush, listed, numbers_or_words, only, pairs, say, say_next, wrote
+from llmxrec.cli.options import (
+    History,
+    ItemAttributes,
+    MaxWords,
+    Reasoning,
+    Settings,
+    Target,
+    Template,
+    UserAttributes,
+    WorkspacePath,
+)
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
 from llmxrec.workspace import Workspace
@@ -17,56 +28,76 @@ from llmxrec.workspace import Workspace
 if TYPE_CHECKING:
     from llmxrec.tuning.adapters import Card
 
-ON_PAIRS = ("judge", "reward", "prefer")
-TASKS = ("explain", "attributes", *ON_PAIRS)
-
 
 @app.command()
 def tune(
     workspace: WorkspacePath,
-    base: Annotated[str, typer.Option(help="The model: embedded, hf:NAME_OR_PATH, llama-2...")],
-    name: Annotated[str, typer.Option(help="What to call the adapter.")],
+    base: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="The model: embedded, hf:NAME_OR_PATH, llama-2, chatglm.",
+            autocompletion=completion.base_specs,
+        ),
+    ],
+    name: Annotated[str, typer.Option(metavar="NAME", help="What to call the adapter.")],
     task: Annotated[
-        str, typer.Option(help="explain, attributes or both with a comma between; judge; reward; prefer.")
-    ] = ("explain,attributes"),
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="explain, attributes or both; or one of judge, reward and prefer.",
+            autocompletion=completion.tasks,
+        ),
+    ] = "explain,attributes",
     source: Annotated[
         list[str] | None,
         typer.Option(
             "--from",
             metavar="SOURCE",
             help="Explanations to learn: annotated (the default), WORKSPACE/explanations/RECOMMENDER/GENERATOR.jsonl, "
-            "a file of lessons, or a table with user, item and text. Can be given again.",
+            "a file of lessons, or a table with user, item and text. Repeatable.",
         ),
     ] = None,
     recommender: Annotated[
-        list[str] | None, typer.Option(help="Whose recommendations are asked about; all. Can be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whose recommendations are asked about; without, all. Repeatable.",
+            autocompletion=completion.recommenders,
+        ),
     ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(help="An attribute to learn; by default, all. Can be given again.")
-    ] = None,
+    target: Target = None,
     users: Annotated[
-        int | None, typer.Option(min=1, help="Learn from so many people only, drawn by the seed; the others stay.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Learn from N people, drawn; the others are left to be measured on."),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="So many adapters, each tuned without another part of the people.")
+        int | None, typer.Option(metavar="N", min=2, help="N adapters, each tuned without another part of the people.")
     ] = None,
     labelled: Annotated[
-        Path | None, typer.Option("--pairs", help="Labelled pairs, for judge, reward and prefer.")
+        Path | None,
+        typer.Option("--pairs", metavar="FILE", help="Labelled pairs, for the tasks judge, reward and prefer."),
     ] = None,
     judge: Annotated[
-        str | None, typer.Option(help="For prefer: by what name the verdicts lie here that are learned; the only ones.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="For prefer: whose verdicts are learned; may be left out where there is one.",
+            autocompletion=completion.judges,
+        ),
     ] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How it is tuned: --set epochs=5.")
-    ] = None,
-    template: Annotated[str, typer.Option(help="Of prompts: default, paper or FILE.txt.")] = "default",
-    history: Annotated[int, typer.Option(min=0, help="The newest items shown, at most.")] = 20,
-    item_attributes: Annotated[str | None, typer.Option(help="Shown of items: genres,year; '' for none.")] = None,
-    user_attributes: Annotated[str | None, typer.Option(help="Shown of users: age,gender; '' for none.")] = None,
-    reasoning: Annotated[bool, typer.Option(help="Chain of thought in the prompt.")] = True,
-    max_words: Annotated[int, typer.Option(min=1, help="Words asked for; longer texts are not learned.")] = 75,
+    setting: Settings = None,
+    template: Template = "default",
+    history: History = 20,
+    item_attributes: ItemAttributes = None,
+    user_attributes: UserAttributes = None,
+    reasoning: Reasoning = True,
+    max_words: MaxWords = 75,
 ) -> None:
-    """Tune a LoRA adapter of a model that runs here. Stopped at any moment, the same command goes on."""
+    """Tune a LoRA adapter of a model that runs here: to explain, predict or judge.
+
+    Longer texts than --max-words are not learned. Stopped at any moment, the same command goes on.
+    """
     from llmxrec.evaluation.pairs import read_pairs
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.settings import check
@@ -85,7 +116,8 @@ def tune(
         reasoning=reasoning,
         max_words=max_words,
     )
-    tell = say if Team().first else _silent  # of several processes that tune together, one speaks
+    if not Team().first:
+        hush()
     if tasks[0] in ON_PAIRS:
         verdicts = labelled is None and task == "prefer"
         if (labelled is None and not verdicts) or source or target or users or folds:
@@ -96,11 +128,11 @@ def tune(
             )
             judge = only("judge", judge, place.judges(one), f"llmxrec judge {workspace}")
             learned = preferences_from(place, one, judge)
-            tell(f"{len(learned.rows):,} verdicts of {judge}")
+            say(f"{len(learned.rows):,} verdicts of {judge}")
             card = tuning.tune_on_pairs(place, base, task, name, learned, settings, prompt=prompt)
         else:
             labels = read_pairs(labelled or Path())
-            tell(f"{len(labels):,} pairs")
+            say(f"{len(labels):,} pairs")
             card = tuning.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
         cards = {place.adapter(name): card}
     else:
@@ -112,14 +144,14 @@ def tune(
         whole = base == "embedded"
         lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed, whole=whole)
         lessons = lessons if users is None else drawn(lessons, users, settings.seed)
-        tell(str(lessons))
-        cards = tuning.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=tell)
-    if Team().first:
-        for folder, card in cards.items():
-            for line in _lines(card):
-                say(line)
-            wrote(folder)
-        say_next(*_next(place, base, tasks, name, folds))
+        say(str(lessons))
+        cards = tuning.tune(place, base, name, lessons, settings, prompt=prompt, folds=folds, say=say)
+    for folder, card in cards.items():
+        for line in _lines(card):
+            say(line)
+        wrote(folder)
+    figures(adapters=[{"folder": folder, **_learned(card)} for folder, card in cards.items()])
+    say_next(*_next(place, base, tasks, name, folds))
 
 
 def _next(place: Workspace, base: str, tasks: tuple[str, ...], name: str, folds: int | None) -> tuple[object, ...]:
@@ -151,5 +183,7 @@ def _lines(card: Card) -> list[str]:
     return lines
 
 
-def _silent(_text: str) -> None:
-    pass
+def _learned(card: Card) -> dict[str, Any]:
+    """What `_lines` say, for programs."""
+    known = ("base", "rows", "held_out", "dropped", "settings", "curve")
+    return {name: value for name, value in card.to_json().items() if name in known}

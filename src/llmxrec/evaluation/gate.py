@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from llmxrec.evaluation.judges import make_judge
 from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.pairs import NamedPairs, ReleasedTexts, read_named_pairs
 from llmxrec.evaluation.validity import Validity, cross_validate, validate
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def measure(spec: str, train: Path | None, test: Path | None, *, folds: int = 10
         found = validate(make, known, pairs["test"].pairs, learns=learns, seed=seed)
     else:
         found = cross_validate(make, pairs["train"].pairs, folds, learns=learns, seed=seed)
+    log.info("measured the judge %s on %s pairs: %s", spec, f"{found.rows:,}", "VALID" if found.valid else "INVALID")
     return Measured(found, pairs, ceiling(pairs["test" if "test" in pairs else "train"].pairs))
 
 

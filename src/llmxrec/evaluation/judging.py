@@ -7,6 +7,7 @@ it stopped.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,6 +22,8 @@ from llmxrec.notes import settle
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.template import load_template
 from llmxrec.records import Case, Ruling, Verdict
+
+log = logging.getLogger(__name__)
 
 
 class Contest(NamedTuple):
@@ -105,6 +108,8 @@ def judge_contests(
         for row in read_ledger(file):
             if row.get("status") != "failed":
                 done.setdefault(str(row.get("case")), set()).add((str(row.get("first")), str(row.get("second"))))
+
+        log.info("%s: verdicts on %s recommendations are kept from before", file, f"{len(done):,}")
 
         def missing() -> Iterator[Case]:
             for contest in compared:

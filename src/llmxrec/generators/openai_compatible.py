@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,8 @@ from llmxrec.seeds import derive
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+log = logging.getLogger(__name__)
 
 _KEY = "OPENAI_API_KEY"
 _GIVE_UP_AFTER = 10
@@ -190,6 +193,7 @@ class _Line:
             attempt += 1
             if attempt > self._generator.settings.retries or time.monotonic() + wait_s > give_up_at:
                 return Fault("again", f"no answer after {attempt} attempts: {reply.detail}"), lost
+            log.info("no answer to attempt %d at a prompt; asking again in %.1f s or later", attempt, wait_s)
             if asked is not None:
                 self._pause.hold(wait_s)
             else:
@@ -207,13 +211,16 @@ class _Line:
                 raw = await self._client.chat.completions.with_raw_response.create(**request)
             return read_reply(generator._hide_key(raw.content.decode("utf-8", "replace"))), None
         except openai.APIStatusError as error:
+            log.info("the server answered with status %d", error.status_code)
             fault = read_error(error.status_code, generator._hide_key(error.response.text))
             asked = retry_after(error.response.headers)
             if asked is None and error.status_code == 429:
                 asked = 0.0
         except (TimeoutError, openai.APITimeoutError):
+            log.info("no answer within %g s", generator.settings.timeout)
             return Fault("again", f"no answer within {generator.settings.timeout:g} s", lost=True), None
         except openai.APIConnectionError as error:
+            log.info("the line to the server broke")
             cause = generator._hide_key(str(error.__cause__ or error))
             # By name: the SDK has changed the HTTP library that it stands on.
             asked_for = type(error.__cause__).__name__ != "ConnectError"

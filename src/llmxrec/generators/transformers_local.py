@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -16,6 +17,8 @@ from llmxrec.generators.replies import brief, ended, speakable
 from llmxrec.generators.specs import GenerationSettings
 from llmxrec.records import Answer, Message, Prompt
 from llmxrec.seeds import derive
+
+log = logging.getLogger(__name__)
 
 _MODEL_IS = "give a folder with config.json, tokenizer files and safetensors, or a name on the Hugging Face hub"
 _WINDOW = 16
@@ -177,6 +180,7 @@ class TransformersGenerator:
                     model = PeftModel.from_pretrained(model, str(self._adapter))
             except Exception as error:  # noqa: BLE001 - as above
                 raise _not_loaded("adapter", str(self._adapter), error) from None
+        log.info("loaded %s%s on %s", self._source, f" with {self._adapter}" if self._adapter else "", model.device)
         return model.eval()
 
 

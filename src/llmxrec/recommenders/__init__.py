@@ -5,6 +5,7 @@ Recommendations made elsewhere need no class here: a table of user_id, item_id, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from llmxrec.lookup import resolve
 
 if TYPE_CHECKING:
     from llmxrec.recommenders.protocol import Recommender
+
+log = logging.getLogger(__name__)
 
 RECOMMENDERS = {
     "bpr": "llmxrec.recommenders.bpr:BPR",
@@ -48,4 +51,5 @@ def load_recommender(folder: Path) -> Recommender:
     from llmxrec.recommenders.storage import read_name
 
     loaded: Recommender = resolve("recommender", read_name(folder), RECOMMENDERS).load(folder)
+    log.info("loaded the recommender %s from %s", loaded.name, folder)
     return loaded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from llmxrec.recommenders.protocol import Scores, Watch
 from llmxrec.recommenders.topk import best_unseen
 from llmxrec.settings import Settings
 from llmxrec.workspace import atomic
+
+log = logging.getLogger(__name__)
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -83,12 +86,16 @@ def train(learner: Learner, histories: Histories, watch: Watch) -> int:
     checkpoint = _Checkpoint(watch.checkpoint, learner, histories, watch)
     done, best_epoch, best_value, best = checkpoint.read(learner)
     watch.advance(done)
+    if done:
+        log.info("going on with %s after %d epochs of an earlier run", learner.name, done)
+    began = time.monotonic()
     while done < planned and not (best and done - best_epoch >= learner.patience):
         learner.epoch(done)
         done += 1
         if held_out and (done % learner.measured_every == 0 or done == planned):
             learner.measurable()
             value = held_out.ndcg(learner)
+            log.debug("%s, epoch %d: NDCG@10 %.4f of what is held out", learner.name, done, value)
             if not best or value > best_value:
                 best_epoch, best_value = done, value
                 best = {name: array.copy() for name, array in learner.weights().items()}
@@ -101,7 +108,9 @@ def train(learner: Learner, histories: Histories, watch: Watch) -> int:
     if not all(np.isfinite(array).all() for array in learner.weights().values()):
         raise WorkError(f"{learner.name} learned no numbers: its steps were too long; lower learning_rate")
     checkpoint.discard()
-    return best_epoch if best else done
+    kept = best_epoch if best else done
+    log.info("trained %s: %d epochs in %.1f s, epoch %d is kept", learner.name, done, time.monotonic() - began, kept)
+    return kept
 
 
 class _HeldOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from llmxrec.datasets.dataset import Dataset, ReadReport
 from llmxrec.errors import InputError
 from llmxrec.lookup import closest
 from llmxrec.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 DATA_FOLDERS = ("data", "../shared/data")
 """Where datasets usually lie, each in a folder of its name; $LLMXREC_DATA comes before these."""
@@ -58,5 +61,7 @@ def store_dataset(workspace: Workspace, dataset: Dataset, report: ReadReport, **
         # Noted before it is there: a kill in between leaves a note that the next try overwrites.
         workspace.note("dataset", **{"source": report.source, **origin}, **counts)
         draft.rename(workspace.dataset)
+        read = ", ".join(f"{count:,} {what}" for what, count in report.read.items())
+        log.info("read %s from %s, stored in %s", read, report.source, workspace.dataset)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

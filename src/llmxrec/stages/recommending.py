@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +22,8 @@ from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
 from llmxrec.stages.timing import timed
 from llmxrec.workspace import Workspace, atomic
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,12 @@ def _train(
             checkpoint = model.with_name(f".{name}.training")
             return recommender.fit(train, Watch(advance, last_epoch=last_epoch, checkpoint=checkpoint))
     validation = _one_per_user(leave_one_out(dataset).validation, train) if recommender.epochs else None
+    began = time.monotonic()
     with progress(f"training {name}", recommender.epochs or None, "epochs") as advance:
-        return recommender.fit(train, Watch(advance, validation, checkpoint=model.with_name(f".{name}.training")))
+        recommender.fit(train, Watch(advance, validation, checkpoint=model.with_name(f".{name}.training")))
+    if not recommender.epochs:  # those that have some tell of them
+        log.info("trained %s in %.1f s", name, time.monotonic() - began)
+    return recommender
 
 
 def _one_per_user(held_out: pl.DataFrame, histories: Histories) -> npt.NDArray[np.int64]:
@@ -136,7 +144,10 @@ def is_trained(
     noted = workspace.read_manifest().get("recommenders", {}).get(name, {})
     wanted = make_recommender(name, settings, seed=seed).settings.model_dump(mode="json")
     same = (noted.get("settings"), noted.get("k"), noted.get("hold_out")) == (wanted, k, hold_out)
-    return same and workspace.recommendations(name).exists()
+    kept = same and workspace.recommendations(name).exists()
+    if kept:
+        log.info("%s is kept: it was trained like this before", name)
+    return kept
 
 
 def write_recommendations(workspace: Workspace, name: str, recommendations: pl.DataFrame) -> None:

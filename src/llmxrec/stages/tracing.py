@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,6 +16,8 @@ from llmxrec.stages.recommending import parts
 from llmxrec.stages.timing import timed
 from llmxrec.stored import knowledge, read_recommendations
 from llmxrec.workspace import Workspace, atomic
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def trace(workspace: Workspace, recommender: str, *, top: int = 1) -> Traced:
     _, known, _, _ = parts(dataset, bool(knowledge(workspace, recommender)["hold_out"]))
     scorer = scorer_of(workspace, recommender)
     surrogate = scorer is None
+    log.info("asking %s what its recommendations rest on", "a stand-in" if surrogate else recommender)
     with (
         timed(workspace, "trace", recommender) as rows,
         progress(f"tracing {recommender}", recommendations.height) as advance,

@@ -6,6 +6,7 @@ It makes as many words as it is allowed tokens: to it, a word is one.
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -23,6 +24,8 @@ from llmxrec.generators.specs import GenerationSettings
 from llmxrec.prompts.targets import likeliest
 from llmxrec.records import Answer, Domain, Instruction, Message, Prompt
 from llmxrec.seeds import derive
+
+log = logging.getLogger(__name__)
 
 MODEL = Path(__file__).parent / "model"
 _AT_ONCE = 256
@@ -61,6 +64,7 @@ class EmbeddedGenerator:
     @cached_property
     def writer(self) -> Writer:
         """The weights, read when the first answer is wanted."""
+        log.info("loading the embedded model%s", f" with {self._adapter}" if self._adapter else "")
         return Writer.load(self._model, self._adapter)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
