@@ -16,11 +16,12 @@ from llmxrec.workspace import Workspace
 def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="The experiment.")],
     workspace: Annotated[
-        Path | None, typer.Option(help="The folder to fill; by default workspaces/ and the recipe's name.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The folder to fill; by default workspaces/ and the recipe's name."),
     ] = None,
-    source: Annotated[Path | None, typer.Option(help="The folder of the dataset's original files.")] = None,
+    source: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the dataset's original files.")] = None,
 ) -> None:
-    """A whole experiment: data, recommenders, explanations, whatever the recipe has measured, and a report to read."""
+    """A whole experiment, as a file describes it, and a report to read."""
     from llmxrec import experiment
     from llmxrec.recipe import load_recipe
     from llmxrec.stages.reporting import write_report
@@ -39,14 +40,13 @@ def run(
 
 @app.command()
 def demo(
-    workspace: Annotated[Path, typer.Argument(metavar="[WORKSPACE]", help="The folder to fill.")] = Path(
-        "llmxrec-demo"
-    ),
+    workspace: Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The folder to fill.")] = Path("llmxrec-demo"),
 ) -> None:
-    """Everything on the bundled data, offline, in some two minutes: simulated people, real films, and why.
+    """Everything once, on bundled data, offline, in two minutes or three.
 
-    Recommenders trained, explanations by fixed sentences and by the shipped model, untuned and tuned; a judge that has
-    to prove itself first, attributes predicted, faithfulness measured, faults looked for, and a report.
+    Simulated people, real films, and why they are recommended: recommenders trained, explanations by fixed sentences
+    and by the shipped model, untuned and tuned; a judge that has to prove itself first, attributes predicted,
+    faithfulness measured, faults looked for, and a report.
     """
     from rich.console import Console
 
@@ -79,7 +79,10 @@ DEMO = {
     "prompt": {"template": "evidence", "user_attributes": []},
     "adapters": [
         # Not on the annotated explanations of films: some are about people of the demo.
-        {"name": "tuned", "sources": ["annotated:news", "annotated:games"], "settings": {"epochs": 8}},
+        {
+            "name": "tuned", "sources": ["annotated:news", "annotated:games"],
+            "settings": {"epochs": 8, "rehearsal": 1.0},
+        },
         {"name": "attributes", "tasks": ["attributes"], "recommenders": ["ease"], "folds": 3},
     ],
     "generators": [

@@ -90,7 +90,7 @@ def tune(
         else:
             with (
                 timed(workspace, "tune", "", str(place.relative_to(workspace.path / "adapters"))) as rows,
-                _tuning(place, _rows(spec.kind, part), settings) as how,
+                _tuning(place, _rows(spec.kind, part, settings), settings) as how,
             ):
                 card = tuner(*model, part, place, settings, **asked, **how)
                 rows(card.rows)
@@ -124,11 +124,11 @@ def tune_on_pairs(
     return card
 
 
-def _rows(kind: str, lessons: Lessons) -> int:
+def _rows(kind: str, lessons: Lessons, settings: TuningSettings) -> int:
     """How many rows are learned, those included that the embedded model writes itself."""
     from llmxrec.tuning import embedded
 
-    return len(lessons.rows) + (embedded.missing(lessons.rows) if kind == "embedded" else 0)
+    return len(lessons.rows) + (embedded.rehearsed(lessons.rows, settings) if kind == "embedded" else 0)
 
 
 @contextmanager

@@ -44,8 +44,6 @@ _CANDIDATES = 5
 """Different candidates that a word is said of, at least, for the model to learn to write it."""
 _SPREAD = 2.0
 """How far apart items begin, in lengths of a word's embedding."""
-_ENOUGH = 600
-"""Explanations to learn from; where there are fewer, the model's own are learned with them, so that it forgets none."""
 _FEWEST = 0.3
 """Of a history, the share of items that is seen at least."""
 _HOLD = 0.03
@@ -81,10 +79,9 @@ def tune_embedded(
 
     Of an explanation, those sentences are learned that tell only what its plan holds (see `delexicalise`); where not
     enough is left to name the candidate and a shared reason, the row is left out. Words that the model knows but does
-    not write yet, it learns to write if several rows have them. Some hundred rows alone would cost it its grammar: up
-    to _ENOUGH, what it writes itself about the same questions is learned beside them (rehearsal). Of attributes, it
-    learns to tell the true answer from all others given: items and answers become tokens of their own. Raises
-    InputError where nothing is left to learn.
+    not write yet, it learns to write if several rows have them. With `settings.rehearsal`, what it
+    writes itself about the same questions is learned beside them. Of attributes, it learns to tell the true answer from
+    all others given: items and answers become tokens of their own. Raises InputError where nothing is left to learn.
     """
     try:
         import torch
@@ -116,7 +113,8 @@ def tune_embedded(
 
     def rows_of(some: Sequence[Lesson]) -> list[Row]:
         told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]
-        told_ += [told(lesson, may_say, Counter()) for lesson in own(some, missing(some), settings.seed)]
+        of_its_own = own(some, rehearsed(some, settings), settings.seed)
+        told_ += [told(lesson, may_say, Counter()) for lesson in of_its_own]
         texts = completed([one for one in told_ if one.sentences], settings.seed)
         rows: list[Row] = [Sequel([number[token] for token in one.tokens()], slots.READ) for one in texts]
         for lesson in some:
@@ -173,10 +171,9 @@ def tune_embedded(
     return card
 
 
-def missing(lessons: Sequence[Lesson]) -> int:
-    """How many explanations `lessons` lack to be _ENOUGH; none where they are of attributes only."""
-    explaining = sum(lesson.instruction.task == "explain" for lesson in lessons)
-    return max(0, _ENOUGH - explaining) if explaining else 0
+def rehearsed(lessons: Sequence[Lesson], settings: TuningSettings) -> int:
+    """How many explanations of the model's own are learned beside `lessons`."""
+    return round(settings.rehearsal * sum(lesson.instruction.task == "explain" for lesson in lessons))
 
 
 def own(lessons: Sequence[Lesson], count: int, seed: int) -> list[Lesson]:
