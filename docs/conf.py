@@ -17,7 +17,8 @@ project = "LLMXRec"
 release = __version__
 root_doc = "docs/index"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code"]
-include_patterns = ["*.md", "docs/**.md", "benchmarks/**.md", "training/**.md", "src/llmxrec/tuning/annotations/*.md"]
+include_patterns = ["*.md", *(f"{folder}/**.md" for folder in ("docs", "examples", "benchmarks", "training"))]
+include_patterns += ["src/llmxrec/*/annotations/*.md"]
 exclude_patterns = [".*", "**/.*", "docs/_build", "docs/_templates", "data", "dist", "workspaces", "demo-workspace"]
 html_theme = "furo"
 html_title = "LLMXRec"
@@ -26,6 +27,8 @@ html_show_copyright = False
 templates_path = ["_templates"]
 html_additional_pages = {"index": "to_docs.html"}
 
+# Examples of JSON leave things out: {...}.
+suppress_warnings = ["misc.highlighting_failure"]
 # An option stays "--name", and quotation marks stay what can be pasted.
 smartquotes = False
 

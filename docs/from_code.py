@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from inspect import Parameter, cleandoc, signature
 from itertools import groupby
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from docutils import nodes
-from docutils.parsers.rst.directives import flag
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sphinx import addnodes
@@ -99,22 +97,13 @@ class Written(SphinxDirective):
 
 
 class Modules(Written):
-    """What is public in the modules that are named, a line each; `:those-there:` leaves out those that are not."""
+    """What is public in the modules that are named, a line each."""
 
     has_content = True
-    option_spec: ClassVar = {"those-there": flag}
 
     def lines(self) -> Iterator[str]:
         for name in self.content:
-            if "those-there" not in self.options or _is_there(name):
-                yield from (f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}", "```", "")
-
-
-def _is_there(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+            yield from (f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}", "```", "")
 
 
 class Commands(Written):

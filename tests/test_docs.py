@@ -33,10 +33,10 @@ from llmxrec.recipe import Recipe
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *(file for file in sorted(DOCS.rglob("*.md")) if "_build" not in file.parts)]
-BESIDE = ("CHANGELOG.md", "benchmarks/**/*.md", "training/**/*.md", "src/llmxrec/tuning/annotations/*.md")
+BESIDE = ("CHANGELOG.md", "benchmarks/**/*.md", "training/**/*.md", "examples/*.md", "src/llmxrec/*/annotations/*.md")
 READ_AS_FILES = [*PAGES, *(file for pattern in BESIDE for file in sorted(ROOT.glob(pattern)))]
 
-IN_THE_TUTORIALS_WORKSPACE = ("generators.md", "language-models.md", "tuning.md")
+IN_THE_TUTORIALS_WORKSPACE = ("generators.md", "language-models.md", "notebook.md", "tuning.md")
 ON_THE_RELEASE = ("concepts.md", "replaying.md")
 
 
