@@ -9,8 +9,9 @@ from inspect import Parameter, cleandoc, signature
 from itertools import groupby
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import typer.main
 from docutils import nodes
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -110,19 +111,20 @@ class Commands(Written):
     """All commands of the command line, each with its arguments and options."""
 
     def lines(self) -> Iterator[str]:
-        for command in command_line.registered_commands:
-            function = command.callback
-            name = command.name or function.__name__
-            hints = get_type_hints(function, include_extras=True)
-            told = [(key, *get_args(hints[key]), one.default) for key, one in signature(function).parameters.items()]
+        functions = {one.name or one.callback.__name__: one.callback for one in command_line.registered_commands}
+        for name in typer.main.get_command(command_line).list_commands(None):  # in the order of its help
+            function = functions[name]
+            parameters = signature(function, eval_str=True).parameters
+            told = [(key, *get_args(one.annotation), one.default) for key, one in parameters.items()]
             arguments = [_called(key, kind, info)[0] for key, kind, info, _ in told if isinstance(info, ArgumentInfo)]
             yield from (f"(llmxrec-{name})=", f"## llmxrec {name}", "", cleandoc(function.__doc__ or ""), "")
             yield from ("```text", " ".join(["llmxrec", name, *arguments, "[OPTIONS]"]), "```", "")
             yield from ("| | takes | default | |", "|---|---|---|---|")
             for key, kind, info, default in told:
                 called = ", ".join(f"`{word}`" for word in _called(key, kind, info))
-                takes = info.metavar if info.metavar and isinstance(info, OptionInfo) else _taken(kind, info)
-                said = "needed" if default is Parameter.empty else _shown(default).replace('"', "")
+                named = isinstance(info, OptionInfo) and info.metavar is not None
+                takes = info.metavar if named else _taken(kind, info)
+                said = "needed" if default is Parameter.empty else _shown(default or None).replace('"', "")
                 yield _row(called, takes, said, info.help or "")
             yield ""
 
