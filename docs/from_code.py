@@ -124,7 +124,11 @@ class Commands(Written):
                 called = ", ".join(f"`{word}`" for word in _called(key, kind, info))
                 named = isinstance(info, OptionInfo) and info.metavar is not None
                 takes = info.metavar if named else _taken(kind, info)
-                said = "needed" if default is Parameter.empty else _shown(default or None).replace('"', "")
+                said = (
+                    "needed"
+                    if default is Parameter.empty
+                    else _shown(None if default is False else default).replace('"', "")
+                )
                 yield _row(called, takes, said, info.help or "")
             yield ""
 
