@@ -88,7 +88,10 @@ def _escaped(line: str) -> str:
 
 
 class Written(SphinxDirective):
-    """A directive whose content is Markdown that `lines` writes."""
+    """A directive whose content is Markdown that `lines` writes: sections, or something that has none.
+
+    Sections go straight to the page, so that what stood before them would follow them.
+    """
 
     def lines(self) -> Iterator[str]:
         raise NotImplementedError
@@ -171,8 +174,8 @@ class RecipeKeys(Written):
         yield from self._tables(Recipe, "", False)
 
     def _tables(self, model: type[BaseModel], path: str, listed: bool) -> Iterator[str]:
-        if path:
-            yield from (f"## `{'[[' if listed else '['}{path}{']]' if listed else ']'}`", "", model.__doc__ or "", "")
+        title = f"`{'[[' if listed else '['}{path}{']]' if listed else ']'}`" if path else "At the top"
+        yield from (f"## {title}", "", cleandoc(model.__doc__ or ""), "")
         yield from _table(model)
         for name, field in model.model_fields.items():
             for inner, many in _models(field.annotation):
@@ -189,8 +192,15 @@ def _models(annotation: Any, many: bool = False) -> Iterator[tuple[type[BaseMode
 def _table(model: type[BaseModel]) -> Iterator[str]:
     yield from ("| key | value | default | |", "|---|---|---|---|")
     for name, field in model.model_fields.items():
-        yield _row(f"`{name}`", _kind(field.annotation, field.metadata), _default(field), field.description or "")
+        kind, said = _kind(field.annotation, field.metadata), _in_toml(field.description or "")
+        yield _row(f"`{name}`", kind, _default(field), said)
     yield ""
+
+
+def _in_toml(description: str) -> str:
+    """Where Python says None and (), a file leaves the key out and says []."""
+    said = re.sub(r"(^|[.] )None:", r"\1Left out:", description)
+    return said.replace("None:", "left out:").replace("():", "[]:")
 
 
 def _default(field: FieldInfo) -> str:

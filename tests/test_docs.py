@@ -370,6 +370,8 @@ def test_the_reference_has_every_option_and_every_key(site: dict[Path, Page]) ->
     schema = Recipe.model_json_schema()
     keys = {key for table in (schema, *schema["$defs"].values()) for key in table.get("properties", ())}
     assert len(keys) > 30 and keys - words_on(site, "recipe") == set()
+    there = [word.strip() for word in page_of(site, "recipe").words]
+    assert there.index("hold_out") < there.index("Which dataset, and where its original files lie.")
 
 
 def page_of(site: dict[Path, Page], name: str) -> Page:
