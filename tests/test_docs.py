@@ -84,10 +84,10 @@ class Stage:
                 if step.python:
                     check_python(step.python)
                 elif not is_of_make(step.command):
-                    out = self._run(step.command)
+                    out = self.run(step.command)
                     check_shown(step, out)
 
-    def _run(self, command: str) -> str:
+    def run(self, command: str) -> str:
         if command not in self.printed:
             words = shlex.split("llmxrec demo demo-workspace" if command == "make demo" else command)
             assert words[0] == "llmxrec", command
@@ -214,7 +214,7 @@ def test_commands_run_and_print_what_is_shown(
             exec(library_example("implicit"), {"interactions": pl.read_csv("orders.csv").rename(columns)})  # noqa: S102 - ours
         for step in steps(page):
             if not step.python:
-                check_shown(step, stage._run(step.command))
+                check_shown(step, stage.run(step.command))
         return
     stage.play(page)
 
