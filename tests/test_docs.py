@@ -1,4 +1,4 @@
-"""What the README and the docs show is run, and prints what they say."""
+"""What the README and the docs show is run, and prints what they say; what they link to and name is there."""
 
 from __future__ import annotations
 
@@ -9,35 +9,139 @@ import shlex
 import subprocess
 import sys
 import warnings
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from shutil import copytree
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import polars as pl
 import pytest
+import typer.main
 from tests.conftest import Call
+from typer.testing import CliRunner
 
+from llmxrec.cli import app
 from llmxrec.datasets.domains import load_domain
 from llmxrec.prompts.template import read_template
+from llmxrec.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *(file for file in sorted(DOCS.rglob("*.md")) if "_build" not in file.parts)]
+BESIDE = ("CHANGELOG.md", "benchmarks/**/*.md", "training/**/*.md", "examples/*.md", "src/llmxrec/*/annotations/*.md")
+READ_AS_FILES = [*PAGES, *(file for pattern in BESIDE for file in sorted(ROOT.glob(pattern)))]
+
+IN_THE_TUTORIALS_WORKSPACE = ("generators.md", "language-models.md", "notebook.md", "tuning.md")
+ON_THE_RELEASE = ("concepts.md", "replaying.md")
 
 
-def sessions(page: Path) -> list[tuple[str, list[str]]]:
-    """The commands of a page, each with the lines of output shown below it."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-        for line in block.splitlines():
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of a page with the lines of output shown below it, or a block of Python."""
+
+    command: str = ""
+    shown: list[str] = field(default_factory=list)
+    python: str = ""
+
+
+def steps(page: Path) -> list[Step]:
+    found: list[Step] = []
+    for kind, block in blocks(page):
+        if kind == "python":
+            found.append(Step(python=block))
+        for line in block.splitlines() if kind == "console" else ():
             if line.startswith("$ "):
-                found.append((line[2:], []))
+                found.append(Step(line[2:]))
             elif line.strip():
-                found[-1][1].append(line)
+                found[-1].shown.append(line)
     return found
 
 
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A folder in which pages are played. What a command printed there, it is not run for again."""
+
+    folder: Path
+    printed: dict[str, str] = field(default_factory=dict)
+
+    def play(self, page: Path) -> None:
+        """Run everything that `page` shows, where it is shown. Fails where it does not end well or prints otherwise."""
+        with chdir(self.folder):
+            for step in steps(page):
+                if step.python:
+                    check_python(step.python)
+                elif not is_of_make(step.command):
+                    out = self.run(step.command)
+                    check_shown(step, out)
+
+    def run(self, command: str) -> str:
+        if command not in self.printed:
+            words = shlex.split("llmxrec demo demo-workspace" if command == "make demo" else command)
+            assert words[0] == "llmxrec", command
+            ended = CliRunner().invoke(app, words[1:])
+            if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+                raise ended.exception
+            assert ended.exit_code == 0, f"{command}\n{ended.output}"
+            self.printed[command] = ended.output
+        return self.printed[command]
+
+
+def is_of_make(command: str) -> bool:
+    """Whether it is a target of the Makefile other than the demo, which a test need not make again."""
+    words = command.split()
+    if words[0] != "make":
+        return False
+    assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return words[1] != "demo"
+
+
+def check_shown(step: Step, out: str) -> None:
+    """Each line that is shown is printed, after the one before it."""
+    printed = iter(_rounded(line) for line in out.splitlines())
+    for line in step.shown:
+        assert line == "..." or _rounded(line) in printed, (
+            f"{step.command}\ndoes not print, or not there:\n{line}\n{out}"
+        )
+
+
+def check_python(code: str) -> None:
+    """Run it; the comments that it ends with are what it prints. A file of tests is run as one."""
+    if "(RecommenderConformance)" in code:
+        Path("test_mine.py").write_text(code)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        assert ended.returncode == 0 and " passed" in ended.stdout, ended.stdout + ended.stderr
+        return
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(code, {"__name__": "example"})  # noqa: S102 - ours
+    said = re.search(r"(?:^# .*\n)+\Z", code, re.MULTILINE)
+    wanted = [line.removeprefix("# ") for line in said[0].splitlines()] if said else []
+    assert [_rounded(line) for line in out.getvalue().splitlines()] == [_rounded(line) for line in wanted]
+
+
+def _rounded(line: str) -> str:
+    """Measured shares differ in their last digits from one kind of processor to another."""
+    return re.sub(r"\b0\.(\d)\d+", r"0.\1", line.rstrip())
+
+
 @pytest.fixture
-def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the pages' commands find where they are run."""
+    monkeypatch.chdir(tmp_path)
     orders = [f"c{c},p{(c + s) % 20},2024-01-0{s + 1}" for c in range(12) for s in range(5)]
     (tmp_path / "orders.csv").write_text("\n".join(["customer,sku,created_at", *orders]) + "\n")
     products = [f"p{n},Book {n},{'crime' if n % 2 else 'poetry'}" for n in range(20)]
@@ -52,20 +156,51 @@ def folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> Path:
         {"instruction": f"Why book {n}?", "explanation_1": "You read Book 1.", "explanation_2": "Buy it.", "label": 1}
         for n in range(30)
     ]
-    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)) + "\n")
+    for name in ("pairs.jsonl", "labelled.jsonl"):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, pairs)) + "\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The tutorial, played to its end: pages that go on in its workspace begin there."""
+    stage = Stage(tmp_path_factory.mktemp("tutorial"))
+    stage.play(DOCS / "tutorial.md")
+    return stage
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory, real_release: Path) -> Stage:
+    """Where pages about what the paper's authors released are played, all of them in one folder."""
+    stage = Stage(tmp_path_factory.mktemp("release"))
+    (stage.folder / "release").symlink_to(real_release)
+    (reported,) = (block for _, block in blocks(DOCS / "replaying.md") if block.startswith("measure,"))
+    (stage.folder / "reported.csv").write_text(reported)
+    return stage
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name_of)
 def test_commands_run_and_print_what_is_shown(
-    page: Path, folder: Path, call: Call, real_data: Path, request: pytest.FixtureRequest
+    page: Path, folder: Path, real_data: Path, request: pytest.FixtureRequest
 ) -> None:
+    if page.name == "tutorial.md":
+        request.getfixturevalue("tutorial")
+        return
+    if page.name in ON_THE_RELEASE:
+        request.getfixturevalue("release").play(page)
+        return
+    stage = Stage(folder)
     (folder / "recipes").symlink_to(ROOT / "recipes")
     (folder / "data").symlink_to(real_data)
+    if page.name == "recipes.md":
+        (recipe,) = (block for kind, block in blocks(page) if kind == "toml")
+        (folder / "films.toml").write_text(recipe)
     if page.name == "judging.md":
         (folder / "release").symlink_to(request.getfixturevalue("real_release"))
-    if page.name in ("generators.md", "tuning.md"):
-        assert call("demo", "demo").code == 0
+    if page.name in IN_THE_TUTORIALS_WORKSPACE:
+        played: Stage = request.getfixturevalue("tutorial")
+        copytree(played.folder, folder, dirs_exist_ok=True)
+        stage = Stage(folder, dict(played.printed))
     if page.name == "tuning.md":
         copytree(request.getfixturevalue("tiny") / "llama", folder / "my-model")
         config = folder / "my-model/config.json"
@@ -77,29 +212,24 @@ def test_commands_run_and_print_what_is_shown(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about threads of BLAS
             exec(library_example("implicit"), {"interactions": pl.read_csv("orders.csv").rename(columns)})  # noqa: S102 - ours
-    for command, shown in sessions(page):
-        words = shlex.split(command)
-        if words[0] == "make":
-            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-            if words[1] != "demo":
-                continue
-            words = ["llmxrec", "demo", "demo-workspace"]
-        assert words[0] == "llmxrec"
-        ended = call(*words[1:])
-        assert ended.code == 0, f"{command}\n{ended.out}"
-        printed = [_rounded(line) for line in ended.out.splitlines() if line.strip()]
-        wanted = [_rounded(line) for line in shown if line != "..."]
-        places = [printed.index(line) if line in printed else -1 for line in wanted]
-        assert -1 not in places and places == sorted(places), f"{command}\n{ended.out}"
+        for step in steps(page):
+            if not step.python:
+                check_shown(step, stage.run(step.command))
+        return
+    stage.play(page)
 
 
-def _rounded(line: str) -> str:
-    """Measured shares differ in their last digits from one kind of processor to another."""
-    return re.sub(r"\b0\.(\d)\d+", r"0.\1", line.rstrip())
+def test_what_concepts_quote_is_printed(release: Stage) -> None:
+    page = DOCS / "concepts.md"
+    release.play(page)
+    printed = {_rounded(line) for out in release.printed.values() for line in out.splitlines()}
+    quoted = [line for kind, block in blocks(page) if kind == "text" for line in block.splitlines()]
+    assert len(quoted) > 15
+    assert [line for line in quoted if _rounded(line) not in printed] == []
 
 
 def library_example(library: str) -> str:
-    page = (ROOT / "docs/other-libraries.md").read_text(encoding="utf-8")
+    page = (DOCS / "other-libraries.md").read_text(encoding="utf-8")
     (code,) = re.findall(rf"## {library}\b[^\n]*\n(?:(?!## ).)*?```python\n(.*?)```", page, re.DOTALL)
     return code
 
@@ -123,37 +253,166 @@ def test_what_other_libraries_recommend_is_read(library: str, folder: Path, call
     assert "12 rows: 12 ok" in call("explain", "shop", "--recommender", "external").out
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_and_files_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
-
-
 def test_the_examples_of_files_are_right(tmp_path: Path) -> None:
-    (domain,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
+    (domain,) = re.findall(r"```toml\n(.*?)```", (DOCS / "own-data.md").read_text(), re.DOTALL)
     (tmp_path / "books.toml").write_text(domain)
     assert load_domain(tmp_path / "books.toml").verb_past == "read"
-    (template,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs/generators.md").read_text(), re.DOTALL)
+    (template,) = re.findall(r"```text\n(.*?)```", (DOCS / "generators.md").read_text(), re.DOTALL)
     assert list(read_template("mine", template).sections) == ["history", "candidate", "explain"]
-
-
-def test_the_examples_of_code_run(tmp_path: Path) -> None:
-    suites, stages = re.findall(r"```python\n(.*?)```", (ROOT / "docs/your-own-models.md").read_text(), re.DOTALL)
-    (tmp_path / "test_mine.py").write_text(suites)
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", tmp_path], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert ended.returncode == 0 and " passed" in ended.stdout, ended.stdout + ended.stderr
-    printed = subprocess.run([sys.executable, "-c", stages], capture_output=True, text=True, check=True).stdout
-    assert "NDCG@10 0.0" in printed
-
-
-def test_the_example_of_the_embedded_model_prints_what_it_says() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/generators.md").read_text(), re.DOTALL)
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == code.strip().splitlines()[-1].removeprefix("# ")
 
 
 def test_the_readme_is_one_screen() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 80
+
+
+# As it is read on a code host.
+
+
+@pytest.mark.parametrize("page", READ_AS_FILES, ids=name_of)
+def test_links_lead_somewhere_in_the_files(page: Path) -> None:
+    missing = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        path, _, anchor = target.partition("#")
+        file = page if not path else (page.parent / path).resolve()
+        if not urlsplit(target).scheme and (not file.exists() or (anchor and anchor not in slugs(file))):
+            missing.append(target)
+    assert missing == []
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def slugs(page: Path) -> list[str]:
+    """The anchors that a code host gives the headings of a page."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+        slug = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
+    return found
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (DOCS / "index.md").read_text()
+    listed = {line.split("<")[-1].rstrip(">") for kind in re.findall(r"```\{toctree\}(.*?)```", index, re.DOTALL)
+              for line in kind.splitlines()}  # fmt: skip
+    assert [name_of(page) for page in PAGES if page.parent != ROOT and page.name != "index.md"
+            and str(page.relative_to(DOCS).with_suffix("")) not in listed] == []  # fmt: skip
+
+
+# As a site.
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
+    """The pages of the site, built as `make docs` builds it: any warning fails."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "-n", "--keep-going", "-q", "-c", "docs", ".", str(out)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return {file: Page.read(file) for file in sorted(out.rglob("*.html"))}
+
+
+class Page(HTMLParser):
+    """What a page of the site links to and loads, and the anchors that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.loaded: list[str] = []
+        self.anchors: set[str] = set()
+        self.words: list[str] = []
+
+    @classmethod
+    def read(cls, file: Path) -> Page:
+        page = cls()
+        page.feed(file.read_text(encoding="utf-8"))
+        return page
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        self.targets += [told[name] or "" for name in ("href", "src") if name in told]
+        self.loaded += [told["src"] or ""] if "src" in told else [told.get("href") or ""] if tag == "link" else []
+        self.anchors |= {told[name] or "" for name in ("id", "name") if name in told}
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_no_link_of_the_site_is_dead(site: dict[Path, Page]) -> None:
+    assert len(site) > 40
+    dead = []
+    for file, page in site.items():
+        for target in page.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            there = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+            anchor = unquote(parts.fragment)
+            if not there.is_file() or (anchor and there in site and anchor not in site[there].anchors):
+                dead.append(f"{file.name}: {target}")
+    assert dead == []
+
+
+def test_nothing_of_the_site_is_loaded_from_elsewhere(site: dict[Path, Page]) -> None:
+    assert {one for page in site.values() for one in page.loaded if urlsplit(one).netloc} == set()
+
+
+def test_the_reference_has_every_option_and_every_key(site: dict[Path, Page]) -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    words = words_on(site, "cli")
+    parameters = [one for command in commands.values() for one in command.params if one.name != "help"]
+    options = {word for one in parameters for word in (*one.opts, *one.secondary_opts) if word.startswith("-")}
+    assert len(options) > 60 and options - words == set()
+    assert {f"llmxrec-{name}" for name in commands} - page_of(site, "cli").anchors == set()
+    schema = Recipe.model_json_schema()
+    keys = {key for table in (schema, *schema["$defs"].values()) for key in table.get("properties", ())}
+    assert len(keys) > 30 and keys - words_on(site, "recipe") == set()
+    there = [word.strip() for word in page_of(site, "recipe").words]
+    assert there.index("hold_out") < there.index("Which dataset, and where its original files lie.")
+
+
+def page_of(site: dict[Path, Page], name: str) -> Page:
+    (page,) = (page for file, page in site.items() if file.parts[-3:] == ("docs", "reference", f"{name}.html"))
+    return page
+
+
+def words_on(site: dict[Path, Page], name: str) -> set[str]:
+    return {word.strip() for word in page_of(site, name).words}
+
+
+def test_names_in_the_paper_index_lead_to_the_reference(site: dict[Path, Page]) -> None:
+    (page,) = (page for file, page in site.items() if file.parts[-2:] == ("docs", "paper.html"))
+    linked = {urlsplit(target).fragment for target in page.targets}
+    assert {name for name in named_in_the_paper_index() if not {name, f"module-{name}"} & linked} == set()
+
+
+def test_the_paper_index_is_whole_and_names_what_exists() -> None:
+    text = (DOCS / "paper.md").read_text()
+    rows = set(re.findall(r"^\| ([^ ]+) \|", text, re.MULTILINE))
+    assert {"(1)", "(2)", "(3)", "(4)", "(5)", "(6)", "(7)", "1", "2", "3", "4", "3a", "3b", "5"} - rows == set()
+    assert [name for name in named_in_the_paper_index() if not exists(name)] == []
+    assert [name for name in re.findall(r"`(recipes/[^`]+)`", text) if not (ROOT / name).is_file()] == []
+
+
+def named_in_the_paper_index() -> list[str]:
+    return re.findall(r"`(llmxrec\.[\w.]+)`", (DOCS / "paper.md").read_text())
+
+
+def exists(name: str) -> bool:
+    """Whether a module, or something in one, is called that."""
+    module, inner = name, []
+    while True:
+        try:
+            thing: Any = import_module(module)
+            break
+        except ModuleNotFoundError:
+            module, _, last = module.rpartition(".")
+            inner.insert(0, last)
+    for part in inner:
+        if not hasattr(thing, part):
+            return False
+        thing = getattr(thing, part)
+    return True
