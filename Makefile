@@ -31,7 +31,7 @@ docs-links: $(VENV)/.dev
 	$(BIN)/python -m sphinx -b linkcheck -c docs . docs/_build/links
 
 $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,tune,judge,predict]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
