@@ -11,9 +11,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, chdir, closing
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copytree
 
 import hypothesis
 import pytest
@@ -76,6 +77,29 @@ def postgres() -> Iterator[Cluster]:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
     with running(found) as cluster:
         yield cluster
+
+
+@dataclass
+class Demo:
+    """The demo as it was made once: the folder in which it was called, and what it printed."""
+
+    folder: Path
+    out: str
+
+    def copy(self, to: Path) -> Path:
+        """A workspace of one's own."""
+        copytree(self.folder / "demo-workspace", to)
+        return to
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """`llmxrec demo demo-workspace`, which takes a minute or two: once for all tests of a process."""
+    folder = tmp_path_factory.mktemp("demo")
+    with chdir(folder):
+        ended = CliRunner().invoke(app, ["demo", "demo-workspace"], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    return Demo(folder, ended.output)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -201,4 +201,6 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
                     continue
                 file = workspace.explanations(entry.name, generator.label)
                 prompt = generator.asked(recipe.prompt)
-                refuse_to_mix(file, answer_settings(generator, prompt, recipe.seed, how, recipe.explain.verify))
+                refuse_to_mix(
+                    file, answer_settings(workspace, generator, prompt, recipe.seed, how, recipe.explain.verify)
+                )

@@ -15,7 +15,7 @@ from llmxrec.evaluation.judges import check_judge
 from llmxrec.evaluation.pairs import labelled
 from llmxrec.evidence.verification import Verification
 from llmxrec.generators.prices import Price
-from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, slug
+from llmxrec.generators.specs import GenerationSettings, price_of_spec, read_spec, usual_name
 from llmxrec.lookup import closest
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.targets import TARGETS
@@ -88,7 +88,7 @@ class GeneratorRecipe(Settings):
 
     @property
     def label(self) -> str:
-        return safe_name(self.name or self.adapter or slug(self.spec))
+        return safe_name(self.name or self.adapter or usual_name(self.spec))
 
     def asked(self, prompt: PromptSettings) -> PromptSettings:
         """How it is asked where the recipe asks as `prompt` says."""

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 import typer
+from tests.conftest import Demo
 from tests.generators.loopback import Serve, completion
 from tests.test_replay import PLAIN, PROMPTS, answers
 from typer.testing import CliRunner
@@ -117,9 +118,10 @@ def run(*words: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory, demo: Demo) -> Iterator[Path]:
     """Where all commands of this module are run, with what they need."""
     place, before = tmp_path_factory.mktemp("json"), Path.cwd()
+    demo.copy(place / "d")  # made before, so that it is made quickly
     pairs = [
         {"instruction": f"Why film {n}?", "explanation_1": "You saw it.", "explanation_2": "Buy.", "label": 1 + n % 2}
         for n in range(30)

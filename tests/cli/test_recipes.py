@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.conftest import Call
+from tests.conftest import Call, Demo
 
 from llmxrec.recipe import load_recipe
 
@@ -60,14 +61,30 @@ def test_a_wrong_recipe_is_refused_in_one_line(call: Call, right: str, wrong: st
         assert not Path("w").exists()
 
 
-def test_the_demo(call: Call) -> None:
-    ended = call("demo", "d")
-    assert ended.code == 0, ended.out
-    assert "wrote d/summary.md" in ended.out and ended.out.count(", for u") == 3
-    summary = Path("d/summary.md").read_text(encoding="utf-8")
-    assert "300 answers: 300 ok" in summary
+def test_the_demo_tells_the_whole_story(demo: Demo) -> None:
+    """Recommenders, three generators, a judge with its gate, attributes, faithfulness, faults, and a last screen."""
+    place = demo.folder / "demo-workspace"
+    for line in ("  ease x template: 300 rows: 300 ok", "  ease x embedded: 300 rows: 300 ok"):
+        assert line in demo.out
+    assert "  ease x tuned: 300 rows: 300 ok" in demo.out
+    assert demo.out.index("    VALID") < demo.out.index("ease, judged by text"), "the gate comes first"
+    assert "logistic regression" in demo.out and "0 critical" in demo.out
+    last = demo.out[demo.out.index("╭") :]
+    assert last.count("rests on: ") == last.count(", for u") == 3 and "compared by text: " in last
+    for name in ("template", "embedded", "tuned"):
+        assert re.search(rf"^{name} +0\.\d{{3}} \[", last, re.MULTILINE)
+    assert last.splitlines()[-3:] == [
+        "wrote demo-workspace/audit.md",
+        "wrote demo-workspace/report.html",
+        "next: llmxrec explain demo-workspace --recommender bpr",
+    ]
+    assert (place / "report.html").exists() and "case-ease-1" in (place / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_demo_is_kept(demo: Demo, call: Call) -> None:
+    demo.copy(Path("d"))
     again = call("demo", "d")
-    assert again.code == 0 and "answered before" in again.out
+    assert again.code == 0 and "answered before" in again.out and "was tuned before" in again.out
 
 
 def test_ml_100k_from_raw_files_to_943_explanations(call: Call, real_data: Path) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import polars as pl
 import pytest
-from tests.conftest import Call
+from tests.conftest import Demo
 from tests.study.asking import Asker
 from tests.study.studies import GENERATORS, TITLES, film, make_study
 
@@ -171,8 +171,8 @@ def test_answers_are_given_out_and_taken_in(study_file: Path, tmp_path: Path) ->
     assert files == ["pairs/bpr.jsonl", "ratings/bpr.jsonl", "verdicts/bpr/people.jsonl"]
 
 
-def test_the_explorer_is_off_while_raters_are_blind(call: Call, tmp_path: Path) -> None:
-    assert call("demo", "shop").code == 0
+def test_the_explorer_is_off_while_raters_are_blind(demo: Demo, tmp_path: Path) -> None:
+    demo.copy(tmp_path / "shop")
     asker = Asker(make_study(tmp_path / "study.db"), Workspace(tmp_path / "shop"))
     organiser = asker.organiser()
     assert organiser.get("/explore").status_code == 403
@@ -183,9 +183,9 @@ def test_the_explorer_is_off_while_raters_are_blind(call: Call, tmp_path: Path) 
     assert organiser.get("/explore?user=nobody").status_code == 404
 
 
-def test_the_explorer_calls_nothing_a_cause_that_speaks_against_the_item(call: Call, tmp_path: Path) -> None:
+def test_the_explorer_calls_nothing_a_cause_that_speaks_against_the_item(demo: Demo, tmp_path: Path) -> None:
     """Where no set displaces the item, the strongest influences are its causes, but only those above 0."""
-    assert call("demo", "shop").code == 0
+    demo.copy(tmp_path / "shop")
     place = Workspace(tmp_path / "shop")
     file = place.evidence("ease")
     table = pl.read_parquet(file).with_columns(displacing=pl.lit(None, pl.List(pl.String)))

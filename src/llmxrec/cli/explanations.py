@@ -161,7 +161,9 @@ def explain(
     rules = {"again": again, "otherwise": otherwise, "may_tell": listed(may_tell)}
     verification = check(Verification, rules, "--verify") if verify else None
     file = place.explanations(recommender, asked.label)
-    refuse_to_mix(file, explaining.answer_settings(asked, prompt, seed, knowledge(place, recommender), verification))
+    refuse_to_mix(
+        file, explaining.answer_settings(place, asked, prompt, seed, knowledge(place, recommender), verification)
+    )
     questions = explaining.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
         attempts = 1 + again if verify else 1

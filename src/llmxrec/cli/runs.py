@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -66,7 +67,9 @@ def demo(
         say(f"  {line}")
     write_report(place.path)
     say("")
-    Console().print(screen(place, "ease", "embedded"))
+    # Wide enough for the table wherever it goes; a terminal has its own width.
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(screen(place, "ease", "embedded"))
     wrote(write_faults(place.path, found))
     wrote(place.report)
     say_next("explain", place.path, "--recommender", "bpr")

@@ -155,6 +155,18 @@ def slug(spec: str) -> str:
     return f"{words[:60].rstrip('.-_') or 'generator'}-{digest}"
 
 
+def usual_name(spec: str) -> str:
+    """What explanations by `spec` are called where nobody says: its `slug`, and for an adapter that of its folder.
+
+    >>> usual_name("embedded+films/adapters/tuned")
+    'embedded+tuned'
+    """
+    adapter = read_spec(spec).adapter
+    if adapter is None:
+        return slug(spec)
+    return f"{slug(spec.removesuffix(f'+{adapter}'))}+{slug(Path(adapter).name)}"
+
+
 def _hf(text: str) -> Spec:
     """Folders may have a '+' in their names, so the first split whose right side exists is taken."""
     splits = [(text[:i], text[i + 1 :]) for i, sign in enumerate(text) if sign == "+"]

@@ -473,7 +473,7 @@ class Experiment(Shown):
         rules = None if verify is False else check(Verification, {} if verify is True else verify, "verify")
         file = self.workspace.explanations(recommender, asked.label)
         known_then = knowledge(self.workspace, recommender)
-        refuse_to_mix(file, explaining.answer_settings(asked, prompt, seed, known_then, rules))
+        refuse_to_mix(file, explaining.answer_settings(self.workspace, asked, prompt, seed, known_then, rules))
         if load_template(prompt.template).tells_causes:
             self._trace(recommender, top)
         questions = explaining.questions_about(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -78,7 +79,7 @@ def explain_recommendations(
             price=price_for(generator),
             max_tokens=generator.settings.max_tokens,
             max_cost=generator.max_cost,
-            settings=answer_settings(generator, questions.settings, questions.seed, known, verification),
+            settings=answer_settings(workspace, generator, questions.settings, questions.seed, known, verification),
             verifier=None if verification is None else make_verifier(questions.dataset, verification),
             advance=advance,
         )
@@ -104,6 +105,7 @@ def within_limit(generator: GeneratorRecipe) -> GenerationSettings:
 
 
 def answer_settings(
+    workspace: Workspace,
     generator: GeneratorRecipe,
     prompt: PromptSettings,
     seed: int,
@@ -114,7 +116,7 @@ def answer_settings(
     pace = {"batch_size", "concurrency", "timeout", "retries", "retry_lost"}
     sections = repr(load_template(prompt.template).sections)
     return {
-        "spec": generator.spec,
+        "spec": noted(generator.spec, workspace),
         "taught_by": sorted(listed(read_spec(generator.spec).adapter, "taught_by")) or None,
         "seed": seed,
         **what_was_known(known),
@@ -124,3 +126,18 @@ def answer_settings(
         "sampling_seed": generator.settings.seed,
         **generator.settings.model_dump(mode="json", exclude=pace | {"seed"}),
     }
+
+
+def noted(spec: str, workspace: Workspace) -> str:
+    """`spec` as notes have it: an adapter of `workspace` by where it lies in it, so that the folder may be moved."""
+    adapter = read_spec(spec).adapter
+    if adapter is None or not Path(adapter).resolve().is_relative_to(folder := workspace.path.resolve() / "adapters"):
+        return spec
+    return f"{spec.removesuffix(adapter)}adapters/{Path(adapter).resolve().relative_to(folder).as_posix()}"
+
+
+def placed(spec: str, workspace: Workspace) -> str:
+    """The spec that was `noted`, as a generator can be made of it."""
+    adapter = read_spec(spec).adapter
+    here = adapter is not None and adapter.startswith("adapters/") and (workspace.path / adapter).is_dir()
+    return f"{spec.removesuffix(str(adapter))}{workspace.path / str(adapter)}" if here else spec

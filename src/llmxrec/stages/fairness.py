@@ -19,7 +19,7 @@ from llmxrec.evaluation.material import Answers, Part, Question, Row
 from llmxrec.evaluation.reading import known_histories, read_part
 from llmxrec.evidence.claims import ClaimReader
 from llmxrec.explain import SCHEMA, Outcome, Questions, explain, read_explanations
-from llmxrec.generators.specs import GenerationSettings, make_generator, slug
+from llmxrec.generators.specs import GenerationSettings, make_generator, usual_name
 from llmxrec.generators.template import sentence
 from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.lookup import closest
@@ -30,7 +30,7 @@ from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, price_for
 from llmxrec.records import Status
 from llmxrec.settings import check
-from llmxrec.stages.explaining import answer_settings, within_limit
+from llmxrec.stages.explaining import answer_settings, placed, within_limit
 from llmxrec.stages.faithful import Ground
 from llmxrec.stored import causes_of, knowledge, read_evidence, read_recommendations, what_was_known
 from llmxrec.workspace import Workspace
@@ -64,7 +64,7 @@ class Flip:
 
 def called(generator: str, names: Collection[str]) -> str:
     """`generator` if it is one of `names`, else what the answers of such a spec are called."""
-    return generator if generator in names else slug(generator)
+    return generator if generator in names else usual_name(generator)
 
 
 def measurable(workspace: Workspace, recommender: str) -> list[str]:
@@ -89,7 +89,7 @@ def asked_before(
     settings = {name: notes[name] for name in GenerationSettings.model_fields if name in notes}
     if "sampling_seed" in notes:
         settings["seed"] = notes["sampling_seed"]
-    recipe = {"spec": notes.get("spec", generator), "name": label, "settings": settings, **more}
+    recipe = {"spec": placed(notes.get("spec", generator), workspace), "name": label, "settings": settings, **more}
     prompt = {name: notes[name] for name in PromptSettings.model_fields if name in notes}
     return (
         check(GeneratorRecipe, recipe, "the generator"),
@@ -137,7 +137,7 @@ def flip(
             recommender, table, changed, histories, asked, prompt, users=users, seed=seed, causes=causes
         )
 
-    settings = answer_settings(generator, prompt, seed, knowledge(workspace, recommender))
+    settings = answer_settings(workspace, generator, prompt, seed, knowledge(workspace, recommender))
     return Flip(generator, attribute, pair, (questions(pair[0]), questions(pair[1])), settings)
 
 

@@ -87,7 +87,7 @@ def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
     adapter = rest if kind == "reward" else read_spec(spec).adapter if "+" in spec else None
     if adapter is None:
         return frozenset()
-    for folder in (Path(adapter), workspace.path / "adapters" / Path(adapter).name):
+    for folder in (workspace.path / adapter, Path(adapter), workspace.path / "adapters" / Path(adapter).name):
         if folder.is_dir():
             return tuned_on(folder)
     cure = f"put its folder back, or to {workspace.path / 'adapters'}"

@@ -151,7 +151,7 @@ def prediction_settings(workspace: Workspace, generator: GeneratorRecipe, questi
     cards = [Path(adapter) / CARD for adapter in adapters if adapter]
     content = b"".join(card.read_bytes() for card in cards if card.exists())
     return {
-        **answer_settings(generator, questions.settings, questions.seed, known),
+        **answer_settings(workspace, generator, questions.settings, questions.seed, known),
         "targets": list(questions.targets),
         "adapter": hashlib.blake2b(content, digest_size=8).hexdigest() if content else None,
     }
