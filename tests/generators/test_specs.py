@@ -22,6 +22,7 @@ from llmxrec.generators.specs import (
     price_of_spec,
     read_spec,
     slug,
+    usual_name,
 )
 from llmxrec.lookup import resolve
 
@@ -109,6 +110,12 @@ def test_slugs_are_safe_file_names_and_tell_specs_apart(one: str, other: str) ->
     assert name[0] not in ".-"
     assert (name == slug(other)) == (one == other)
     assert slug(name) == name
+
+
+def test_an_adapter_is_called_by_its_folder() -> None:
+    assert usual_name("embedded") == "embedded"
+    assert usual_name("embedded+films/adapters/tuned") == "embedded+tuned"
+    assert usual_name("hf:a/b+/x/y/mine") == f"{slug('hf:a/b')}+mine"
 
 
 def test_slugs_can_be_read() -> None:
