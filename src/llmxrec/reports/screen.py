@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,18 +28,20 @@ def screen(workspace: Workspace, recommender: str, generator: str, examples: int
     """
     rows = [row for row in rows_of(workspace, recommender) if generator in row["texts"]]
     shown = (rows * (_BETWEEN * examples // max(1, len(rows)) + 1))[:: _BETWEEN if len(rows) > examples else 1]
-    panels = [_panel(row, row["texts"][generator]) for row in shown[:examples]]
+    panels = [_panel(row, generator) for row in shown[:examples]]
     return Group(*panels, *_generators(workspace, recommender))
 
 
-def _panel(row: Mapping[str, Any], told: str) -> Panel:
-    text = Text(printable(told))
-    for title in row["causes"]:
-        text.highlight_words([printable(title)], "bold green")
+def _panel(row: Mapping[str, Any], generator: str) -> Panel:
+    told = row["texts"][generator]
+    status = row["ended"].get(generator)
+    text = Text(printable(f"({status}) {told}" if status else told))
+    for title in filter(None, map(printable, row["causes"])):
+        text.highlight_regex(rf"(?<!\w){re.escape(title)}(?!\w)", "bold green")
     rests_on = Text(f"rests on: {', '.join(map(printable, row['causes'])) or 'nothing that few items could displace'}")
     rests_on.stylize("dim")
-    title = Text(printable(f"{row['item']}, for {row['user']}"), "bold")
-    return Panel(Group(text, rests_on), title=title, title_align="left", border_style="dim")
+    heading = Text(printable(f"{row['item']}, for {row['user']}"), "bold")
+    return Panel(Group(text, rests_on), title=heading, title_align="left", border_style="dim")
 
 
 def _generators(workspace: Workspace, recommender: str) -> Iterator[RenderableType]:

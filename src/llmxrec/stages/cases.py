@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.material import Part, Question, Row
@@ -35,7 +35,9 @@ def cases_of(workspace: Workspace) -> Iterator[Sheet]:
                     f"{question.instruction.candidate.title}, for {row[0]}: {recommender} (the paper's Figure 5)",
                     ("who", "what"),
                     tuple(_lines(question, causes.get(row), texts, part, verifier)),
-                    "One recommendation, whole. In brackets stands what is wrong with a text, if anything is.",
+                    "One recommendation, whole. It rests on what the recommender itself goes by, while a text may cite "
+                    "other things. In brackets stands what is wrong with a text, if anything is.",
+                    marks=tuple(causes.get(row, ())),
                 )
 
 
@@ -50,21 +52,22 @@ def _texts(part: Part, recommender: str, row: Row) -> dict[str, Explanation]:
 
 
 def _lines(
-    question: Question, causes: str | None, texts: Mapping[str, Explanation], part: Part, verifier: Verifier
+    question: Question, causes: Sequence[str] | None, texts: Mapping[str, Explanation], part: Part, verifier: Verifier
 ) -> Iterator[tuple[str, str]]:
     if causes is not None:
-        yield "rests on", causes or "nothing that few items could displace"
+        yield "rests on", ", ".join(causes) or "nothing that few items could displace"
     for name, one in texts.items():
         prompt = Prompt("", question.instruction, part.domain, ())
         problems = told(verifier.problems(prompt, Answer("", one.text, one.status)))
-        yield name, f"{one.text} [{problems}]" if problems else one.text
+        ended = one.text if one.status == "ok" else f"({one.status}) {one.text}"
+        yield name, f"{ended} [{problems}]" if problems else ended
     yield "asked", question.words or load_template("default").words(question.instruction, part.domain)
 
 
-def _causes(workspace: Workspace, recommender: str, part: Part) -> dict[Row, str]:
+def _causes(workspace: Workspace, recommender: str, part: Part) -> dict[Row, list[str]]:
     """What each recommendation rests on, as titles; empty where nobody measured it."""
     if not workspace.evidence(recommender).exists():
         return {}
     titles = {item.item_id: item.title for item in part.items}
     known = causes_of(read_evidence(workspace, recommender)).iter_rows()
-    return {(user, item): ", ".join(titles.get(one, one) for one in found) for user, item, found in known}
+    return {(user, item): [titles.get(one, one) for one in found] for user, item, found in known}

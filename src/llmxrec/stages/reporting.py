@@ -28,7 +28,9 @@ def write_report(folder: Path) -> list[Path]:
     for place in places.values():
         write_summary(place)
     tables = write_tables(places, Workspace(folder))
-    for place in places.values():
+    for name, place in places.items():
+        if place.path != folder:  # what stands there from before would be of other verdicts
+            write_tables({name: place}, place)
         sheets = [*sheets_of(place, find_faults(place.path)), *cases_of(place)]
         write_sheets(sheets, place)
         write_page(place, sheets)

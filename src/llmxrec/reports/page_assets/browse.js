@@ -1,9 +1,11 @@
 "use strict";
 // Texts are untrusted: they are put in as text, never as markup.
 const rows = JSON.parse(document.getElementById("rows").textContent);
-const list = document.getElementById("list"), search = document.getElementById("search");
-const count = document.getElementById("count"), back = document.getElementById("back"), on = document.getElementById("on");
-const shown = new Set([...document.querySelectorAll("input[name=generator]")].map((box) => box.value));
+const at = (id) => document.getElementById(id);
+const list = at("list"), search = at("search"), count = at("count"), back = at("back"), on = at("on");
+const recommender = at("recommender"), ended = at("ended");  // missing where there is nothing to choose
+const boxes = [...document.querySelectorAll("input[name=generator]")];
+const shown = new Set(boxes.map((box) => box.value));
 const each = 20;
 let found = rows, place = 0;
 const known = rows.map((row) => [row.user, row.item, ...row.causes, ...Object.values(row.texts)].join("\n").toLowerCase());
@@ -11,34 +13,38 @@ const known = rows.map((row) => [row.user, row.item, ...row.causes, ...Object.va
 function make(name, text, parent) {
   const node = document.createElement(name);
   if (text) node.textContent = text;
-  if (parent) parent.append(node);
+  parent.append(node);
   return node;
 }
+function how(row, generator) {
+  return Object.hasOwn(row.ended, generator) ? row.ended[generator] : "ok";
+}
+// Titles where they stand as words; the longest of several that begin alike.
 function marked(text, titles, parent) {
-  let at = 0;
-  while (at < text.length) {
-    let next = text.length, which = "";
-    for (const title of titles) {
-      const start = text.indexOf(title, at);
-      if (start >= 0 && start < next) [next, which] = [start, title];
-    }
-    parent.append(text.slice(at, next));
-    if (which) make("mark", which, parent);
-    at = next + which.length;
-  }
+  const named = titles.filter(Boolean).sort((one, other) => other.length - one.length)
+    .map((title) => title.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&")).join("|");
+  if (!named) return parent.append(text);
+  text.split(new RegExp("(?<![\\p{L}\\p{N}_])(" + named + ")(?![\\p{L}\\p{N}_])", "u")).forEach((part, n) => {
+    if (n % 2) make("mark", part, parent);
+    else parent.append(part);
+  });
 }
 function show() {
   list.replaceChildren();
   for (const row of found.slice(place, place + each)) {
     const article = make("article", "", list);
     make("h3", row.item + ", for " + row.user, article);
-    if (row.causes.length) make("span", "rests on: " + row.causes.join(", "), article).className = "soft";
+    const facts = recommender ? ["by " + row.recommender] : [];
+    if (row.causes.length) facts.push("rests on: " + row.causes.join(", "));
+    if (facts.length) make("span", facts.join("; "), article).className = "soft";
     const texts = make("div", "", article);
     texts.className = "texts";
     for (const [generator, text] of Object.entries(row.texts)) {
       if (!shown.has(generator)) continue;
       const box = make("div", "", texts);
       make("b", generator, box);
+      const status = how(row, generator);
+      if (status !== "ok") make("i", "(" + status + ") ", box);
       marked(text, row.causes, box);
     }
   }
@@ -47,16 +53,22 @@ function show() {
   back.disabled = place === 0;
   on.disabled = last >= found.length;
 }
+function fits(row) {
+  if (recommender && recommender.value && row.recommender !== recommender.value) return false;
+  const wanted = ended && ended.value;
+  return Object.keys(row.texts).some((one) => shown.has(one) && (!wanted || how(row, one) === wanted));
+}
 function filter() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  found = rows.filter((row, n) => words.every((word) => known[n].includes(word)));
+  found = rows.filter((row, n) => fits(row) && words.every((word) => known[n].includes(word)));
   place = 0;
   show();
 }
 search.addEventListener("input", filter);
+for (const choice of [recommender, ended]) if (choice) choice.addEventListener("change", filter);
 back.addEventListener("click", () => { place = Math.max(0, place - each); show(); });
 on.addEventListener("click", () => { place += each; show(); });
-for (const box of document.querySelectorAll("input[name=generator]"))
-  box.addEventListener("change", () => { box.checked ? shown.add(box.value) : shown.delete(box.value); show(); });
+for (const box of boxes)
+  box.addEventListener("change", () => { box.checked ? shown.add(box.value) : shown.delete(box.value); filter(); });
 document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
-show();
+filter();

@@ -1,0 +1,219 @@
+"""What sheets say is what is stored: duels, times, costs, who is held against whom, and no file of what is gone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.reports.test_tables import verdict
+from tests.worlds import small_dataset
+
+from llmxrec.datasets.dataset import ReadReport
+from llmxrec.evaluation.ranking import DUELS, duels
+from llmxrec.evaluation.verdicts import as_table
+from llmxrec.ledger import Ledger
+from llmxrec.records import Explanation, Status, Winner
+from llmxrec.reports.attributes import TABLE_3
+from llmxrec.reports.people import FAIRNESS
+from llmxrec.reports.sheets import Bar, Sheet, sheets_of, write_sheets
+from llmxrec.reports.sheets import as_table as cells_of
+from llmxrec.reports.tables import duels_of, write_table
+from llmxrec.stages.data import store_dataset
+from llmxrec.stages.recommending import write_recommendations
+from llmxrec.stages.reporting import named_workspaces, write_report
+from llmxrec.stages.timing import timed
+from llmxrec.workspace import Workspace
+
+
+def workspace_at(path: Path) -> Workspace:
+    """Two people to whom heat is recommended."""
+    workspace = Workspace(path)
+    store_dataset(workspace, small_dataset(), ReadReport("here", {}))
+    people = pl.DataFrame({"user_id": ["anna", "bob"], "item_id": ["heat", "heat"]})
+    write_recommendations(workspace, "bpr", people.with_columns(rank=pl.lit(1, pl.Int32), score=pl.lit(0.0)))
+    return workspace
+
+
+def explain(workspace: Workspace, generator: str, user: str, text: str, status: Status = "ok") -> None:
+    with Ledger(workspace.explanations("bpr", generator)) as ledger:
+        ledger.append(asdict(Explanation("bpr", generator, user, "heat", 1, text, status, "p", 1)))
+
+
+def judge(workspace: Workspace, *rows: tuple[str, str, str, Winner | None]) -> None:
+    """Verdicts without an order: user, first, second, winner."""
+    with Ledger(workspace.verdicts("bpr", "text")) as ledger:
+        for user, first, second, winner in rows:
+            one = verdict("text", user, winner, order_free=True)
+            ledger.append({**asdict(one), "first": first, "second": second})
+
+
+def sheets(workspace: Workspace) -> dict[str, Sheet]:
+    return {sheet.name: sheet for sheet in sheets_of(workspace, [])}
+
+
+def test_duels_by_hand() -> None:
+    verdicts = as_table([
+        verdict("j", "anna", "first"), verdict("j", "anna", "second", turned=True),  # x, both times
+        verdict("j", "bob", "second"), verdict("j", "bob", "second", turned=True),  # the second, both times: a tie
+        verdict("j", "cleo", "tie"),
+        verdict("j", "dora", "first"), verdict("j", "dora", None, turned=True),  # one of two could not be read
+        verdict("j", "eve", "second"),  # y
+    ])  # fmt: skip
+    found = duels(verdicts)
+    assert dict(found.schema) == DUELS
+    assert found.select("generator", "against", "rows").rows() == [("y", "x", 4), ("x", "y", 4)]
+    y, x = found["win_ratio"]
+    assert x == (1 + 0.5 + 0.5 + 0) / 4 and y == 1 - x
+    assert found["low"][0] == 1 - found["high"][1] and found["low"][1] <= x <= found["high"][1]
+    assert duels(verdicts.filter(user_id="dora")).is_empty()
+
+
+def test_duels_are_named_by_what_they_are_of(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    judge(workspace, ("anna", "x", "y", "first"), ("bob", "x", "y", "first"))
+    keys = ("recommender", "dataset", "source", "generator", "against", "win_ratio")
+    assert duels_of({"w": workspace}).select(*keys).rows() == [
+        ("bpr", "w", "text", "y", "x", 0.0), ("bpr", "w", "text", "x", "y", 1.0),
+    ]  # fmt: skip
+
+
+def test_one_generator_is_held_against_the_others_in_the_order_of_the_recipe(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    judge(workspace, *[(user, first, second, "second") for user in ("anna", "bob")
+                       for first, second in (("h-1", "h-10"), ("h-1", "h-5"), ("h-10", "h-5"))])  # fmt: skip
+    generators = [{"spec": "embedded", "name": name} for name in ("h-1", "h-5", "h-10")]
+    workspace.note("recipe", generators=generators, judges=[{"spec": "text"}])
+    assert not any(name.startswith("against") for name in sheets(workspace)), "nobody asked for it"
+    workspace.note("recipe", generators=generators, judges=[{"spec": "text", "against": "h-1"}])
+    sheet = sheets(workspace)["against-bpr-text"]
+    assert sheet.rows == (("h-5", "1.000 [1.000, 1.000]", "2"), ("h-10", "1.000 [1.000, 1.000]", "2"))
+    assert sheet.bars == (Bar("h-5", 1.0, 1.0, 1.0, 0.5), Bar("h-10", 1.0, 1.0, 1.0, 0.5))
+
+
+def test_of_a_judge_who_saw_an_order_the_place_is_what_has_to_be_beaten(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    with Ledger(workspace.verdicts("bpr", "released")) as ledger:
+        for user in ("anna", "bob"):
+            ledger.append(asdict(verdict("released", user, "second")))
+    sheet = sheets(workspace)["table2-bpr-released"]
+    assert sheet.bars == (Bar("y", 1.0, 1.0, 1.0, 1.0), Bar("x", 0.0, 0.0, 0.0, 0.0)), "y always stood second"
+    assert sheet.drawn == "win ratio; dashed: always the second"
+    assert sheet.note.startswith("Outcome: no winner: the judge is not shown to be valid")
+    assert "the text shown second wins 100.0% [100.0%, 100.0%] of 2" in sheet.note
+    judge(workspace, ("anna", "x", "y", "first"))
+    text = sheets(workspace)["table2-bpr-text"]
+    assert [bar.rule for bar in text.bars] == [0.5, 0.5] and "to the questions of released verdicts" in text.note
+
+
+def test_times_are_summed_over_runs_and_say_when_they_tell_no_rate(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    with Ledger(workspace.times) as ledger:
+        for stage, rows, seconds in (("explain", 1_000, 1.5), ("train", 5, 0.002), ("explain", 500, 0.5)):
+            ledger.append({"stage": stage, "recommender": "bpr", "who": "x", "rows": rows, "seconds": seconds})
+    sheet = sheets(workspace)["times"]
+    assert sheet.rows == (
+        ("explain", "bpr", "x", "2", "1,500", "2.0", "750"), ("train", "bpr", "x", "1", "5", "0.002", "–"),
+    )  # fmt: skip
+    assert sheet.note.endswith("–: less than 0.1 seconds tell no rate.")
+
+
+def test_nothing_is_kept_of_a_run_that_was_stopped_or_did_nothing(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with pytest.raises(KeyboardInterrupt), timed(workspace, "explain", "bpr", "x") as rows:
+        rows(3)
+        raise KeyboardInterrupt
+    with timed(workspace, "explain", "bpr", "x") as rows:
+        rows(0)
+    assert not workspace.times.exists()
+    with timed(workspace, "explain", "bpr", "x") as rows:
+        rows(2)
+        rows(1)
+    (line,) = pl.read_ndjson(workspace.times).to_dicts()
+    assert (line["stage"], line["recommender"], line["who"], line["rows"]) == ("explain", "bpr", "x", 3)
+    assert 0 <= line["seconds"] < 60
+
+
+def test_costs_are_of_the_last_answer_to_each_row(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    explain(workspace, "x", "anna", "", "failed")
+    explain(workspace, "x", "anna", "one  two three")
+    explain(workspace, "x", "bob", "no", "refused")
+    explain(workspace, "y", "bob", "", "failed")
+    sheet = sheets(workspace)["costs"]
+    assert sheet.rows == (
+        ("bpr", "x", "2", "1 ok, 1 refused", "0", "3.0 [3.0, 3.0]", "–", "0.0000"),
+        ("bpr", "y", "1", "1 failed", "0", "–", "–", "0.0000"),
+    )
+    assert "–: no text is ok, or no tokens were counted." in sheet.note
+
+
+def test_attributes_stand_beside_the_best_constant_of_their_target(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    rows = [
+        ("bpr", "w", target, who, accuracy, low, high, 10, unread, 0.3, 0.2, 0.4)
+        for target, constant in (("age", 0.25), ("gender", 0.5))
+        for who, accuracy, low, high, unread in
+        (("random", 0.1, 0.1, 0.1, 0), ("most frequent", constant, 0.1, 0.6, 0), ("m", 0.4, 0.3, 0.5, 1),
+         ("n", None, None, None, 10))
+    ]  # fmt: skip
+    write_table(pl.DataFrame(rows, schema=TABLE_3, orient="row"), workspace.table("table3"))
+    sheet = sheets(workspace)["table3"]
+    assert sheet.bars == (Bar("age: m", 0.4, 0.3, 0.5, 0.25), Bar("gender: m", 0.4, 0.3, 0.5, 0.5))
+    assert sheet.rows[2] == ("bpr", "age", "m", "0.400 [0.300, 0.500]", "0.300 [0.200, 0.400]", "10", "1")
+    assert sheet.rows[3][3] == "–" and sheet.note.endswith("–: no answer could be read.")
+
+
+def test_groups_say_whom_they_are_held_against(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    figures = (10.0, 9.0, 11.0, -0.0001, -0.0002, 0.0001)
+    rows = [
+        ("bpr", "w", "groups", "x", "gender", "female", "the rest", "words", *figures, 0.0, 0.0, 0.0, 4, 1),
+        ("bpr", "w", "flipped", "x", "gender", "female", "male", "words", *figures, None, None, None, 4, 0),
+    ]
+    write_table(pl.DataFrame(rows, schema=FAIRNESS, orient="row"), workspace.table("fairness"))
+    groups, flipped = sheets(workspace)["fairness"].rows
+    assert groups[3:6] == ("gender: female", "10.000 [9.000, 11.000]", "0.000 [0.000, 0.000]"), "no sign of nothing"
+    assert flipped[3] == "gender: female for male, flipped" and flipped[6:] == ("–", "4", "0")
+
+
+def test_a_sheet_for_programs_has_numbers() -> None:
+    head = ("who", "value", "rows", "seconds", "mixed")
+    sheet = Sheet("t", "T", head, (("1,2 x", "-0.5 [-1.0, 0.25]", "1,200", "0.5", "–"), ("b", "–", "3", "–", "=1+1")))
+    assert cells_of(sheet).to_dict(as_series=False) == {
+        "who": ["1,2 x", "b"], "value": [-0.5, None], "value low": [-1.0, None], "value high": [0.25, None],
+        "rows": [1200, 3], "seconds": [0.5, None], "mixed": [None, "=1+1"],
+    }  # fmt: skip
+
+
+def test_each_sheet_lies_in_three_files_and_none_is_left_of_what_is_gone(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for name in ("case-bpr-1.md", "table2-bpr-text.tex", "table2-bpr-text.csv", "table3.md", "notes.md",
+                 "table2.csv", "table2-rules.csv", "table3.csv", "fairness.csv"):  # fmt: skip
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        (tmp_path / "tables" / name).write_text("before")
+    sheets = [Sheet(name, "T", ("a",), (("=1+1",),)) for name in ("times", "fairness")]
+    assert {file.name for file in write_sheets(sheets, workspace)} == {
+        "times.md", "times.tex", "times.csv", "fairness.md", "fairness.tex",
+    }  # fmt: skip
+    assert {file.name for file in (tmp_path / "tables").iterdir()} == {
+        "times.md", "times.tex", "times.csv", "fairness.md", "fairness.tex", "fairness.csv",
+        "notes.md", "table2.csv", "table2-rules.csv", "table3.csv",
+    }  # fmt: skip
+    assert (tmp_path / "tables/fairness.csv").read_text() == "before", "figures in full stay as they were measured"
+    assert pl.read_csv(tmp_path / "tables/times.csv")["a"].to_list() == ["'=1+1"]
+
+
+def test_a_folder_is_reported_in_the_order_of_names_and_each_has_its_own_tables(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        workspace = workspace_at(tmp_path / name)
+        judge(workspace, ("anna", "x", "y", "first" if name == "a" else "second"))
+        workspace.table("table2").parent.mkdir()
+        workspace.table("table2").write_text("of other verdicts")
+    assert list(named_workspaces(tmp_path)) == ["a", "b", "c"]
+    files = write_report(tmp_path)
+    assert [file.parent.name for file in files if file.name == "report.html"] == ["a", "b", "c"]
+    table = pl.read_csv(tmp_path / "tables/table2.csv").filter(generator="x")
+    assert table.select("dataset", "win_ratio").rows() == [("a", 1.0), ("b", 0.0), ("c", 0.0)]
+    assert pl.read_csv(tmp_path / "a/tables/table2.csv")["dataset"].unique().to_list() == ["a"]
