@@ -137,7 +137,10 @@ def test_what_there_is_to_learn_from(call: Call, explained: Path) -> None:
         (["--task", "explain,judge"], "an adapter learns explain, attributes or both"),
         (["--task", "judge"], "judge learns from labelled pairs"),
         (["--pairs", "p.jsonl"], "--pairs go with --task judge, reward or prefer"),
-        (["--from", "nowhere.csv"], "rows to learn from are 'annotated', 'annotated:DOMAIN', explanations of a workspace, or a file"),
+        (
+            ["--from", "nowhere.csv"],
+            "rows to learn from are 'annotated', 'annotated:DOMAIN', explanations of a workspace, or a file",
+        ),
         (["--base", "openai:gpt-4"], "what is tuned is a model that runs here"),
         (["--base", "hf:tiny+w"], "what is tuned is a model that runs here"),
         (["--base", "hf:./nowhere"], "no such folder"),

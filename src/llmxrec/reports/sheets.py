@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.answers import latest
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.audit import Finding
 from llmxrec.evaluation.ratings import figure_2, read_ratings
-from llmxrec.explain import SCHEMA, latest
+from llmxrec.explain import SCHEMA
 from llmxrec.generators.specs import slug
 from llmxrec.ledger import read_ledger
 from llmxrec.reports.tables import bounds, duels_of, label_of, rules_of_table_2, table_2, winner

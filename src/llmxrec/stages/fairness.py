@@ -11,6 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.ask import Outcome
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
 from llmxrec.evaluation.fairness import HISTORY, MEASURES, Contrast, answered, by_group, groups, matched, measure_texts
@@ -18,7 +20,7 @@ from llmxrec.evaluation.faithfulness import FLIP
 from llmxrec.evaluation.material import Answers, Part, Question, Row
 from llmxrec.evaluation.reading import known_histories, read_part
 from llmxrec.evidence.claims import ClaimReader
-from llmxrec.explain import SCHEMA, Outcome, Questions, explain, read_explanations
+from llmxrec.explain import SCHEMA, explain, read_explanations
 from llmxrec.generators.specs import GenerationSettings, make_generator, slug
 from llmxrec.generators.template import sentence
 from llmxrec.ledger import Ledger, read_ledger
