@@ -1,6 +1,6 @@
 """Stage 2 as a whole: recommendations x generator -> explanations, through a ledger.
 
-Asking, resuming and paying is that of `llmxrec.asking`, as it is for predictions (see `llmxrec.predict`).
+Asking, resuming and paying is that of `llmxrec.asking.ask`, as it is for predictions (see `llmxrec.predict`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The paper's third evaluation as a stage: attributes predicted by generators, kept in a ledger (equation 5).
 
 All attributes wanted of a recommendation are asked for in one prompt. Asking, resuming and paying is as for
-explanations (see `llmxrec.asking`).
+explanations (see `llmxrec.asking.ask`).
 """
 
 from __future__ import annotations
