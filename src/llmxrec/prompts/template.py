@@ -50,7 +50,7 @@ _SECTIONS = (
 _REQUIRED = ("history", "candidate", "explain")
 _DOMAIN_WORDS = ("field", "item", "items", "verb", "verb_past")
 _HEADER = re.compile(r"\[(\w+)\]")
-_NUMBERED = re.compile(r"(\d+)\. (.*)")
+_NUMBERED = re.compile(r"(\d{1,6})\. (.*)")
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def _pattern(text: str, domain: Domain, max_words: int) -> re.Pattern[str]:
         if variable in words:
             pattern += re.escape(words[variable])
         elif variable is not None:
-            pattern += r"(\d+\. .*(?:\n\d+\. .*)*)" if variable in ("history", "evidence") else "(.+)"
+            pattern += r"(\d{1,6}\. .*(?:\n\d{1,6}\. .*)*)" if variable in ("history", "evidence") else "(.+)"
     return re.compile(pattern)
 
 
