@@ -50,7 +50,7 @@ _SECTIONS = (
 _REQUIRED = ("history", "candidate", "explain")
 _DOMAIN_WORDS = ("field", "item", "items", "verb", "verb_past")
 _HEADER = re.compile(r"\[(\w+)\]")
-_NUMBERED = re.compile(r"(\d{1,6})\. (.*)")
+_NUMBERED = re.compile(r"(\d+)\. (.*)")
 
 
 @dataclass(frozen=True)

@@ -117,13 +117,7 @@ def flip(
     """
     dataset = Dataset.load(workspace.dataset)
     check_attribute(dataset, attribute)
-    shown = dataset.domain.user_attributes if prompt.user_attributes is None else prompt.user_attributes
-    if attribute not in shown:
-        raise InputError(
-            f"a generator can only answer otherwise to what it is shown; it is not shown '{attribute}'",
-            value=", ".join(shown) or "nothing of people is shown",
-            cure="explain with --user-attributes, or give another --attribute",
-        )
+    check_flippable(dataset, attribute, prompt)
     pair = _pair(dataset, attribute, values)
     known = dataset.users.filter(pl.col(attribute).cast(pl.String).str.strip_chars() != "").select("user_id")
     table = read_recommendations(workspace, recommender).join(known, on="user_id", how="semi", maintain_order="left")
@@ -225,6 +219,17 @@ def measure_fairness(
             found += matched(one, other, who, attribute, values, measures, seed)
             advance(1)
     return sorted(found, key=lambda one: attributes.index(one.attribute))
+
+
+def check_flippable(dataset: Dataset, attribute: str, prompt: PromptSettings) -> None:
+    """Raises InputError where a generator that is asked so is not told `attribute` of people."""
+    shown = dataset.domain.user_attributes if prompt.user_attributes is None else prompt.user_attributes
+    if attribute not in shown:
+        raise InputError(
+            f"a generator can only answer otherwise to what it is shown; it is not shown '{attribute}'",
+            value=", ".join(shown) or "nothing of people is shown",
+            cure="explain with --user-attributes, or give another --attribute",
+        )
 
 
 def check_attribute(dataset: Dataset, attribute: str) -> None:
