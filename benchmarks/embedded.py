@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets import read_dataset
 from llmxrec.datasets.dataset import Dataset, Histories
 from llmxrec.datasets.split import leave_one_out
-from llmxrec.explain import Questions
 from llmxrec.generators.embedded.realise import label, quoted
 from llmxrec.generators.specs import make_generator
 from llmxrec.prompts.instructions import PromptSettings

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Histories
 from llmxrec.datasets.demo.simulation import simulate
-from llmxrec.explain import Questions, explain, read_explanations
+from llmxrec.explain import explain, read_explanations
 from llmxrec.generators.specs import make_generator
 from llmxrec.prompts.instructions import PromptSettings
 

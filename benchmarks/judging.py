@@ -18,7 +18,7 @@ import polars as pl
 from llmxrec.evaluation.ceiling import ceiling
 from llmxrec.evaluation.judges.text import TextJudge
 from llmxrec.evaluation.pairs import read_named_pairs
-from llmxrec.evaluation.validity import cross_validate, fold_groups
+from llmxrec.evaluation.validation import cross_validate, fold_groups
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Case, Pair
 

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.worlds import small_dataset
 
+from llmxrec.asking.estimate import estimate
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError, WorkError
-from llmxrec.explain import Questions, estimate, explain, read_explanations
+from llmxrec.explain import explain, read_explanations
 from llmxrec.generators.prices import Price
 from llmxrec.generators.scripted import ScriptedGenerator
 from llmxrec.ledger import read_ledger

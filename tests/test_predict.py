@@ -11,9 +11,11 @@ import pytest
 from tests.test_explain import RECOMMENDATIONS
 from tests.worlds import small_dataset
 
+from llmxrec.asking.estimate import estimate
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Histories
 from llmxrec.errors import InputError
-from llmxrec.explain import Questions, estimate, explain
+from llmxrec.explain import explain
 from llmxrec.generators.prices import Price
 from llmxrec.generators.scripted import ScriptedGenerator
 from llmxrec.ledger import read_ledger

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from tests.test_explain import RECOMMENDATIONS, Counting, about, questions
 from tests.worlds import small_dataset
 
+from llmxrec.asking.ask import Outcome
 from llmxrec.evidence.claims import ClaimReader
 from llmxrec.evidence.verification import Verification, Verifier
-from llmxrec.explain import Outcome, explain, read_explanations
+from llmxrec.explain import explain, read_explanations
 from llmxrec.generators.embedded.weights import known_words
 from llmxrec.generators.prices import Price
 from llmxrec.ledger import read_ledger

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llmxrec.datasets import read_dataset
+from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import prepare
@@ -26,7 +27,7 @@ from llmxrec.settings import check
 from llmxrec.sources import gather, some
 from llmxrec.stages.data import find_source, store_dataset
 from llmxrec.stages.explaining import answer_settings, explain_recommendations, questions_about
-from llmxrec.stages.fairness import ask_flipped, flip, measure_fairness
+from llmxrec.stages.fairness import ask_flipped, check_attribute, check_flippable, flip, measure_fairness
 from llmxrec.stages.faithful import measure_faithfulness
 from llmxrec.stages.identifying import identify_people
 from llmxrec.stages.judging import judge_explanations, judge_settings
@@ -182,6 +183,7 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
             cure="choose another --workspace",
         )
     domain = load_domain(workspace.dataset / "domain.toml")
+    _check_people(recipe, Dataset.load(workspace.dataset))
     for generator in recipe.generators:
         check_shown(generator.asked(recipe.prompt), domain)
         # Asked nothing, it says whether it could be asked: a model that is there, a key that is set.
@@ -204,3 +206,15 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
                 refuse_to_mix(
                     file, answer_settings(workspace, generator, prompt, recipe.seed, how, recipe.explain.verify)
                 )
+
+
+def _check_people(recipe: Recipe, dataset: Dataset) -> None:
+    """Raises InputError where the recipe names an attribute of people, or a person, that is not of the dataset."""
+    explaining = [one for one in recipe.generators if one.label in (recipe.explain.generators or [one.label])]
+    for attribute in recipe.measure.fairness:
+        check_attribute(dataset, attribute)
+        for generator in explaining if recipe.measure.flip else ():
+            check_flippable(dataset, attribute, generator.asked(recipe.prompt))
+    for user in recipe.report.cases:
+        if user not in dataset.users["user_id"]:
+            raise InputError("a case is a person of the dataset", value=user, cure="name others in [report] cases")

@@ -1,7 +1,7 @@
 """The paper's third evaluation as a stage: attributes predicted by generators, kept in a ledger (equation 5).
 
 All attributes wanted of a recommendation are asked for in one prompt. Asking, resuming and paying is as for
-explanations (see `llmxrec.explain`).
+explanations (see `llmxrec.asking.ask`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.answers import ANSWERED, latest
+from llmxrec.asking.ask import Outcome, ask
+from llmxrec.asking.questions import Question, Questions
 from llmxrec.errors import InputError
-from llmxrec.explain import ANSWERED, Outcome, Question, Questions, ask, latest
 from llmxrec.generators.prices import Price
 from llmxrec.ledger import Record
 from llmxrec.progress import Advance, quiet

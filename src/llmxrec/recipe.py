@@ -22,7 +22,9 @@ from llmxrec.prompts.targets import TARGETS
 from llmxrec.prompts.template import load_template
 from llmxrec.recommenders import RECOMMENDERS, make_recommender
 from llmxrec.settings import Settings, check
+from llmxrec.sources import check_source
 from llmxrec.stored import EXTERNAL
+from llmxrec.tuning.loop import TuningSettings
 from llmxrec.workspace import safe_name
 
 
@@ -255,6 +257,9 @@ def _check_adapters(recipe: Recipe, recommenders: Sequence[str]) -> None:
                 value=adapter.base,
                 cure="give embedded or hf:NAME_OR_PATH",
             )
+        check(TuningSettings, adapter.settings, f"adapter '{adapter.name}'")
+        for source in adapter.sources or ():
+            check_source(source)
         for name in adapter.recommenders or ():
             if name not in recommenders:
                 raise closest("recommender of this recipe", name, recommenders)

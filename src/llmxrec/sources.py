@@ -77,16 +77,11 @@ def lessons_from(
     shown with the histories that `recommender` knew (None: with whole ones). What of explanations is left out: see
     `explained`. Raises InputError for anything else.
     """
+    check_source(source)
     word, _, domain = source.partition(":")
     if word == ANNOTATED:
         return annotated(domain or None)
     file = Path(source)
-    if not file.is_file():
-        raise InputError(
-            "rows to learn from are 'annotated', 'annotated:DOMAIN', explanations of a workspace, or a file",
-            value=source,
-            cure="give WORKSPACE/explanations/RECOMMENDER/GENERATOR.jsonl, or any table with user, item and text",
-        )
     ledger = _ledger(file)
     if ledger is None and _holds_lessons(file):
         return read_lessons(file)
@@ -100,6 +95,19 @@ def lessons_from(
     histories = known_histories(workspace, dataset, recommender)
     instructions = Instructions.of(dataset, histories, prompt, table["user_id"])
     return explained(table, instructions, dataset.domain, max_words=prompt.max_words, seed=seed)
+
+
+def check_source(source: str) -> None:
+    """Raises InputError for what `lessons_from` knows no rows of by its name alone."""
+    word, _, domain = source.partition(":")
+    if word == ANNOTATED:
+        annotated(domain or None)
+    elif not Path(source).is_file():
+        raise InputError(
+            "rows to learn from are 'annotated', 'annotated:DOMAIN', explanations of a workspace, or a file",
+            value=source,
+            cure="give WORKSPACE/explanations/RECOMMENDER/GENERATOR.jsonl, or any table with user, item and text",
+        )
 
 
 def attributes_from(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from tests.conftest import Call, Demo
 
+from llmxrec.evaluation.pairs import ANNOTATED, labelled
+from llmxrec.experiment import run
 from llmxrec.recipe import load_recipe
+from llmxrec.stages.cases import cases_of
+from llmxrec.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 RIGHT = (ROOT / "recipes" / "ml-100k.toml").read_text()
@@ -116,6 +122,240 @@ settings = { ridge = 50.0 }
 [[generators]]
 spec = "template"
 """
+
+
+ALL = """
+name = "all"
+[dataset]
+kind = "demo"
+[[recommenders]]
+name = "popularity"
+[[recommenders]]
+name = "ease"
+[prompt]
+template = "evidence"
+[[adapters]]
+name = "few"
+sources = ["annotated:news"]
+rows = 20
+settings = { epochs = 1, rehearsal = 0.5 }
+[[adapters]]
+name = "people"
+tasks = ["attributes"]
+recommenders = ["ease"]
+folds = 2
+settings = { epochs = 1 }
+[[generators]]
+spec = "template"
+[[generators]]
+spec = "embedded"
+name = "short"
+prompt = { history = 3, template = "default" }
+[[generators]]
+spec = "embedded"
+adapter = "few"
+[[generators]]
+spec = "embedded"
+adapter = "people"
+[explain]
+recommenders = ["ease"]
+generators = ["template", "short", "few"]
+users = 12
+[[judges]]
+spec = "text"
+train = "annotated"
+against = "template"
+[predict]
+recommenders = ["ease"]
+generators = ["people"]
+targets = ["gender"]
+users = 12
+[measure]
+faithfulness = true
+identify = 6
+fairness = ["gender"]
+flip = true
+[report]
+cases = ["u001", "u002"]
+"""
+"""Uses all that a recipe can tell."""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_recipe_that_uses_everything_makes_it_once(call: Call) -> None:
+    pairs = labelled(Path(ANNOTATED)).read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("pairs.jsonl").write_text("".join(pairs[:20]), encoding="utf-8")
+    Path("all.toml").write_text(ALL.replace('train = "annotated"', 'train = "pairs.jsonl"'))
+    ended = call("run", "all.toml", "--workspace", "w")
+    assert ended.code == 0, ended.out
+    wrote = [Path(line.split("wrote ")[1]) for line in ended.out.splitlines() if "wrote " in line]
+    assert {file.name for file in wrote} >= {
+        "table2.csv", "against.csv", "table3.csv", "faithfulness.csv", "identifiability.csv", "fairness.csv",
+        "summary.md", "report.html",
+    }  # fmt: skip
+    assert [file for file in wrote if not file.is_file()] == []
+
+    few, *people = (json.loads(file.read_text()) for file in sorted(Path("w/adapters").rglob("card.json")))
+    assert (few["task"], few["rows"], few["settings"]["epochs"]) == ("explain", 26, 1), "some are divided, ten its own"
+    assert [one["task"] for one in people] == ["attributes"] * 2
+    assert {file.stem for file in Path("w/explanations/ease").glob("*.jsonl")} == {"template", "short", "few"}
+    assert not Path("w/explanations/popularity").exists()
+    shown = {}
+    for file in Path("w/explanations/ease").glob("*.jsonl"):
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert [row["status"] for row in rows] == ["ok"] * 12 and len({row["user_id"] for row in rows}) == 12
+        shown[file.stem] = max(row["history"] for row in rows)
+    assert shown["short"] == 3 and min(shown["template"], shown["few"]) > 3
+    told = {file.stem: tomllib.loads(file.read_text()) for file in Path("w/explanations/ease").glob("*.toml")}
+    assert {name: notes["template"] for name, notes in told.items()} == {
+        "template": "evidence", "short": "default", "few": "evidence"
+    }  # fmt: skip
+    assert len(Path("w/predictions/ease/people.jsonl").read_bytes().splitlines()) == 12
+    against = Path("w/tables/against-ease-text.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\w+) \|", against, re.MULTILINE) == ["generator", "short", "few"]
+    assert {*shown} <= {*pl.read_csv("w/tables/identifiability.csv")["who"]}
+    flips = {file.stem for file in Path("w/flipped/ease").glob("*.jsonl")}
+    assert flips == {f"{name}.gender={value}" for name in shown for value in ("female", "male")}
+    report = Path("w/report.html").read_text(encoding="utf-8")
+    assert ", for u001: ease" in report and ", for u002: ease" in report and ", for u003: ease" not in report
+
+    before = snapshot(Path("w"))
+    again = call("run", "all.toml", "--workspace", "w")
+    assert again.code == 0, again.out
+    asked = [line for line in again.out.splitlines() if "rows: " in line or "compared" in line]
+    assert len(asked) == 3 + 1 + 1 + 6 and all("nothing to ask" in line for line in asked), again.out
+    assert again.out.count("was tuned before") == 3 and "ease: Recall@10" not in again.out
+    after = snapshot(Path("w"))
+    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    assert {name for name in changed if not name.startswith(("tables/times", "times", "summary", "report"))} == set()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "error"),
+    [
+        ('adapter = "few"', 'adapter = "fw"', "unknown adapter of this recipe 'fw'; did you mean 'few'?"),
+        ('spec = "embedded"\nadapter = "few"', 'spec = "template"\nadapter = "few"', 'give spec = "embedded"'),
+        ('name = "few"', 'name = "f/w"', "found 'f/w'"),
+        (
+            '[[generators]]\nspec = "template"',
+            '[[adapters]]\nname = "few"\n[[generators]]\nspec = "template"',
+            "each adapter of a recipe has its own name; found 'few'",
+        ),
+        ('name = "few"', 'name = "few"\nbase = "gpt-4"', "adapter 'few': what is tuned is a model that runs here"),
+        ('name = "few"', 'name = "few"\nbsae = "embedded"', "table adapters.0 'bsae'; did you mean 'base'?"),
+        ('tasks = ["attributes"]', 'tasks = ["attribute"]', "should be 'explain' or 'attributes'; found 'attribute'"),
+        ('recommenders = ["ease"]\nfolds', 'recommenders = ["bpr"]\nfolds', "unknown recommender of this recipe 'bpr'"),
+        ("epochs = 1,", "epoch = 1,", "unknown setting of adapter 'few' 'epoch'; did you mean 'epochs'?"),
+        ("epochs = 1,", "epochs = 0,", "epochs of adapter 'few' should be greater than or equal to 1; found 0"),
+        (
+            '"annotated:news"',
+            '"annotated:new"',
+            "annotated explanations 'new'; did you mean 'news'?",
+        ),
+        ('"annotated:news"', '"none.jsonl"', "rows to learn from are 'annotated'"),
+        ("rows = 20", "rows = 0", "adapters.0.rows of recipe r.toml should be greater than or equal to 1; found 0"),
+        ("folds = 2", "folds = 1", "folds of recipe r.toml should be greater than or equal to 2; found 1"),
+        ("history = 3", "histroy = 3", "unknown setting of prompt of 'short' 'histroy'; did you mean 'history'?"),
+        ('template = "default"', 'template = "defualt"', "did you mean 'default'?"),
+        (
+            'spec = "template"',
+            'spec = "template"\n[[generators]]\nspec = "template"',
+            "each generator of a recipe has its own name; found 'template'",
+        ),
+        ('"short", "few"]', '"shot", "few"]', "unknown generator of this recipe 'shot'; did you mean 'short'?"),
+        ('generators = ["people"]', 'generators = ["peopel"]', "'peopel'; did you mean 'people'?"),
+        ('targets = ["gender"]', 'targets = ["gendre"]', "unknown target 'gendre'; did you mean 'gender'?"),
+        ('against = "template"', 'against = "tempalte"', "'tempalte'; did you mean 'template'?"),
+        ('train = "annotated"', 'train = "anotated"', "judge 'text': labelled pairs are a file; found 'anotated'"),
+        ("identify = 6", "identify = 1", "measure.identify of recipe r.toml should be greater than or equal to 2"),
+        ("faithfulness = true", "faithful = true", "table measure 'faithful'; did you mean 'faithfulness'?"),
+        ("cases =", "case =", "table report 'case'; did you mean 'cases'?"),
+        ('cases = ["u001"', 'cases = [["u001"]', "should be a valid string"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_anything_is_read(call: Call, right: str, wrong: str, error: str) -> None:
+    assert right in ALL
+    Path("r.toml").write_text(ALL.replace(right, wrong, 1))
+    ended = call("run", "r.toml", "--workspace", "w")
+    assert ended.code == 2 and ended.out.count("\n") == 1, ended.out
+    assert ended.out.startswith("error: ") and error in ended.out
+    assert not Path("w").exists()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "error"),
+    [
+        (
+            'fairness = ["gender"]',
+            'fairness = ["gendre"]',
+            "unknown attribute of users 'gendre'; did you mean 'gender'?",
+        ),
+        ("history = 3,", "user_attributes = [],", "it is not shown 'gender'; found 'nothing of people is shown'"),
+        ('cases = ["u001"', 'cases = ["u901"', "a case is a person of the dataset; found 'u901'"),
+        ("history = 3,", 'item_attributes = ["genre"],', "'genre'; did you mean 'genres'?"),
+    ],
+)
+def test_what_the_dataset_does_not_know_is_refused_before_anything_is_trained(
+    call: Call, right: str, wrong: str, error: str
+) -> None:
+    assert right in ALL
+    Path("r.toml").write_text(ALL.replace(right, wrong, 1))
+    ended = call("run", "r.toml", "--workspace", "w")
+    assert ended.code == 2 and error in ended.out.splitlines()[-1], ended.out
+    assert {file.name for file in Path("w").iterdir()} == {"dataset", "workspace.toml"}
+
+
+@pytest.fixture(scope="module")
+def forty_people(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The original files of MovieLens-100K, of its first forty people."""
+    folder = tmp_path_factory.mktemp("ml-100k")
+    for file in (real_data / "ml-100k").iterdir():
+        lines = file.read_text(encoding="latin-1").splitlines(keepends=True)
+        people = {"u.data": "\t", "u.user": "|"}.get(file.name)
+        few = [line for line in lines if people is None or int(line.split(people)[0]) <= 40]
+        (folder / file.name).write_text("".join(few), encoding="latin-1")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("name", [file.stem for file in sorted((ROOT / "recipes").glob("paper-*.toml"))])
+def test_a_recipe_of_the_paper_runs_on_the_real_data(name: str, forty_people: Path, tmp_path: Path) -> None:
+    """About few people, and learning little: every stage that it names does its work."""
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.toml")
+    assert recipe.dataset.kind == "ml-100k"
+
+    def little(one: Any, **settings: Any) -> Any:
+        return one.model_copy(update={"settings": {**one.settings, **settings}})
+
+    adapters = [little(one, epochs=1).model_copy(update={"rows": (one.rows or 120) // 10}) for one in recipe.adapters]
+    recommenders = [little(one, epochs=1) if one.name == "bpr" else one for one in recipe.recommenders]
+    small = recipe.model_copy(
+        update={
+            "dataset": recipe.dataset.model_copy(update={"source": str(forty_people)}),
+            "recommenders": tuple(recommenders),
+            "adapters": tuple(adapters),
+            "explain": recipe.explain.model_copy(update={"users": 12}),
+            "measure": recipe.measure.model_copy(update={"identify": recipe.measure.identify and 6}),
+        }
+    )
+    place, lines = Workspace(tmp_path / name), list[str]()
+    run(small, place, lines.append)
+    for generator in recipe.generators:
+        rows = place.explanations("bpr", generator.label).read_text(encoding="utf-8").splitlines()
+        assert len(rows) == 12 and all(json.loads(row)["status"] == "ok" for row in rows)
+    written = {Path(line.split("wrote ")[1]).name for line in lines if "wrote " in line}
+    assert written >= {
+        *(["table2.csv"] if recipe.judges else []),
+        *(["against.csv"] if any(judge.against for judge in recipe.judges) else []),
+        *(["identifiability.csv"] if recipe.measure.identify else []),
+        *(["fairness.csv"] if recipe.measure.fairness else []),
+    }
+    for adapter in recipe.adapters:
+        assert (place.adapter(adapter.name) / "card.json").is_file()
+    people = [json.loads(row)["user_id"] for row in rows]
+    named = [user for user in recipe.report.cases if user in people]
+    assert [sheet.name for sheet in cases_of(place)] == [f"case-bpr-{n}" for n, _ in enumerate(named, 1)]
+    assert bool(named) == bool(recipe.report.cases)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

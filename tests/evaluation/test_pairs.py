@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
-from llmxrec.evaluation.pairs import ReleasedTexts, group_of, groups_of, read_named_pairs, read_pairs, seen_in
-from llmxrec.records import Case, Pair
+from llmxrec.evaluation.pairs import ReleasedTexts, _parsed, group_of, groups_of, read_named_pairs, read_pairs, seen_in
+from llmxrec.prompts.template import load_template
+from llmxrec.records import Case, Domain, Instruction, Item, Pair, User
 
 PROMPT = """The history games played by the customer are:
 1: Tower of Tea
@@ -66,6 +69,53 @@ def test_our_rows_and_an_array_of_both(tmp_path: Path) -> None:
     assert [pair.case.key for pair in read_pairs(array)] == ["0", "1"]
 
 
+FARGO = Item("f", "Fargo", {"genres": ("Crime", "Comedy"), "year": ("1996",)})
+HEAT = Item("h", 'He said "Heat"', {"genres": ("Crime",)})
+BOOKS = Domain("b", "book", "book", "books", "read", "read", {"shelf": "shelf"}, {"town": "town"})
+
+
+@pytest.mark.parametrize("name", ["movies", "news", "games", "items"])
+def test_our_words_are_read_back_in_the_domain_that_they_speak_of(tmp_path: Path, name: str) -> None:
+    domain = load_domain(name)
+    column, what = next(iter([*domain.item_attributes, "shelf"])), {"age": "30"} if domain.user_attributes else {}
+    seen, new = (replace(item, item_id="", attributes={column: ("Crime", "A; b")}) for item in (FARGO, HEAT))
+    domain = replace(domain, item_attributes={column: "shelf"}) if not domain.item_attributes else domain
+    asked = Instruction("explain", User("", what), (seen, new), seen)
+    words = {**OURS, "instruction": load_template("paper").words(asked, domain)}
+    plain, told = read_pairs(written(tmp_path / "pairs.jsonl", words, {**words, "domain": asdict(domain)}))
+    assert (told.case.instruction, told.case.domain) == (asked, domain)
+    if name != "items":  # what it calls the attributes is each shop's own
+        assert (plain.case.instruction, plain.case.domain) == (asked, domain)
+
+
+def test_words_of_a_domain_of_ones_own_are_read_where_the_row_tells_it(tmp_path: Path) -> None:
+    seen = Item("", "Emma", {"shelf": ("novels",)})
+    asked = Instruction("explain", User("", {"town": "Ulm"}), (seen,), replace(seen, title="Persuasion"))
+    row = {**OURS, "instruction": load_template("paper").words(asked, BOOKS)}
+    rows = [row, {**row, "domain": asdict(BOOKS)}, {**row, "domain": "movies"}, {**OURS, "domain": asdict(BOOKS)}]
+    pairs = read_pairs(written(tmp_path / "pairs.jsonl", *rows))
+    found = [(pair.case.instruction, pair.case.domain) for pair in pairs]
+    assert found == [(None, None), (asked, BOOKS), (None, None), (None, None)]
+    assert len({pair.group for pair in pairs[:3]}) == 1, "what the row tells besides is no part of the words"
+
+
+@given(st.text() | st.lists(st.text(st.characters(codec="utf-8"), max_size=9), max_size=4).map("\n\n".join))
+def test_any_words_are_read_or_not(text: str) -> None:
+    """Even where they pretend to be a prompt of ours."""
+    asked = Instruction("explain", User(""), (replace(FARGO, title="MARK"),), HEAT)
+    ours = load_template("paper").words(asked, load_domain("movies"))
+    for words in (text, ours.replace("MARK", text), ours.replace('1. "MARK', text), ours + text):
+        instruction, domain = _parsed(words)
+        assert (instruction is None) == (domain is None)
+
+
+def test_a_prompt_that_is_none_is_words_only() -> None:
+    ours = load_template("paper").words(Instruction("explain", User(""), (FARGO,), HEAT), load_domain("movies"))
+    assert _parsed(ours)[0] is not None
+    for wrong in (ours.replace("1. ", "9" * 5000 + ". "), ours.replace("Fargo", "Far\x01go"), ours.replace("1.", "")):
+        assert _parsed(wrong) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("row", "rule"),
     [
@@ -78,6 +128,9 @@ def test_our_rows_and_an_array_of_both(tmp_path: Path) -> None:
         ({"instruction": "no headers", "output": "1"}, "headers of dashes"),
         ({"instruction": None, "output": "1"}, "headers of dashes"),
         (["a"], "a pair is a JSON object"),
+        ({**OURS, "domain": "movie"}, "unknown domain 'movie'; did you mean 'movies'?"),
+        ({**OURS, "domain": 7}, "unknown domain '7'"),
+        ({**OURS, "domain": {"name": "b"}}, "a domain's 'field' is one line of words"),
     ],
 )
 def test_a_row_that_is_neither_is_an_error_with_its_line(tmp_path: Path, row: Any, rule: str) -> None:

@@ -17,7 +17,9 @@ from llmxrec.errors import InputError, WorkError
 from llmxrec.evaluation.judges.protocol import Judge
 from llmxrec.evaluation.judges.text import TextJudge
 from llmxrec.evaluation.pairs import groups_of, read_pairs
-from llmxrec.evaluation.validity import RULES, Validity, cross_validate, fold_groups, validate
+from llmxrec.evaluation.rules import RULES
+from llmxrec.evaluation.validation import cross_validate, fold_groups, validate
+from llmxrec.evaluation.validity import Validity
 from llmxrec.records import Case, Pair, Ruling, Winner
 from llmxrec.testing.judges import JudgeConformance, sample_pairs
 

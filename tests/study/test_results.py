@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.study.small import FILMS, START, created, design, invited, material
+from tests.study.small import FILMS, START, created, design, instruction, invited, material
 
+from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
+from llmxrec.evaluation.judges.text import TextJudge
 from llmxrec.evaluation.pairs import read_pairs
 from llmxrec.evaluation.ratings import as_table, read_ratings
 from llmxrec.evaluation.verdicts import VERDICTS, read_verdicts
-from llmxrec.records import Rating, Verdict
+from llmxrec.records import Domain, Instruction, Rating, Verdict
 from llmxrec.reports.tables import doubts, table_2
 from llmxrec.study.accounts import LATE
 from llmxrec.study.answers import Choice, Scores
+from llmxrec.study.material import StudyRow
 from llmxrec.study.overview import ANSWERS
 from llmxrec.study.results import (
     against_judge,
@@ -189,21 +194,62 @@ def test_pairs_for_a_judge(tmp_path: Path) -> None:
         (one.winner, one.generators, one.case.texts) for one in pairs
     ]
     assert len({one.group for one in again}) == 6
+    # The words are read back as what was asked, though the domain is one of one's own; ids are not in them.
+    assert [(one.case.instruction, one.case.domain) for one in again] == [
+        (without_ids(one.case.instruction), FILMS) for one in pairs
+    ]
+
+
+def without_ids(one: Instruction | None) -> Instruction:
+    assert one is not None
+    history = tuple(replace(item, item_id="") for item in one.history)
+    return replace(
+        one, user=replace(one.user, user_id=""), history=history, candidate=replace(one.candidate, item_id="")
+    )
+
+
+@pytest.mark.parametrize(
+    ("domain", "told", "checked"),
+    [(FILMS, True, True), (FILMS, False, False), (load_domain("movies"), False, True)],
+    ids=["told by the pair", "words of one's own", "told by the words"],
+)
+def test_a_judge_of_what_a_study_exported_weighs_what_can_be_checked(
+    tmp_path: Path, domain: Domain, told: bool, checked: bool
+) -> None:
+    """Of each pair the one that names the film that was seen is better than the one that names a film of nobody's."""
+    said = {
+        "A": 'You have watched "Seen {}", so this is for you.',
+        "B": 'You may well like "Unseen {}", a film for all.',
+    }
+    rows = [StudyRow(instruction(n), {name: text.format(n) for name, text in said.items()}) for n in range(12)]
+    answers = pl.DataFrame([one for n in range(12) for one in rated(n, 9, 3)], schema=ANSWERS)
+    file = tmp_path / "pairs.jsonl"
+    write_pairs(pairs_of(answers, rows, domain), file)
+    if not told:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        file.write_text("".join(json.dumps({k: v for k, v in one.items() if k != "domain"}) + "\n" for one in lines))
+    pairs = read_pairs(file)
+    assert {pair.case.instruction is not None for pair in pairs} == {checked}
+    judge = TextJudge()
+    judge.fit(pairs)
+    weights = dict(judge.heaviest(1000))
+    assert (weights.get("any history title", 0.0) > 0) == checked and weights["different words"] != 0
+
+
+def rated(row: int, a: int, b: int) -> list[dict[str, object]]:
+    """What Ann said of two texts of a row."""
+    return [
+        {
+            "rater": "Ann", "rater_kind": "third-party", "order": 1, "recommender": "bpr", "kind": "rate",
+            "purpose": "cell", "user_id": f"u{row}", "item_id": f"i{row}", "first": name, "comment": "",
+            "reasonability": score, "attractiveness": score, "redundancy": 5, "seconds": 1.0,
+        }
+        for name, score in (("A", a), ("B", b))
+    ]  # fmt: skip
 
 
 def test_pairs_from_ratings_alone_are_ties_within_the_margin() -> None:
     rows = material(design(generators=("A", "B"), rows=3)).rows
-
-    def rated(row: int, a: int, b: int) -> list[dict[str, object]]:
-        return [
-            {
-                "rater": "Ann", "rater_kind": "third-party", "order": 1, "recommender": "bpr", "kind": "rate",
-                "purpose": "cell", "user_id": f"u{row}", "item_id": f"i{row}", "first": name, "comment": "",
-                "reasonability": score, "attractiveness": score, "redundancy": 5, "seconds": 1.0,
-            }
-            for name, score in (("A", a), ("B", b))
-        ]  # fmt: skip
-
     answers = pl.DataFrame(rated(0, 9, 3) + rated(1, 5, 5), schema=ANSWERS)
     pairs = pairs_of(answers, rows, FILMS)
     assert [(pair.winner, pair.generators) for pair in pairs] == [("first", ("A", "B")), ("tie", ("B", "A"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from llmxrec.generators.embedded.attributes import known_answers, read_items
 from llmxrec.generators.embedded.decoding import Writer
 from llmxrec.generators.embedded.delexicalise import delexicalise
 from llmxrec.generators.embedded.generator import MODEL, EmbeddedGenerator
+from llmxrec.generators.embedded.weights import load_weights
 from llmxrec.records import Instruction, Item, Lesson, Prompt, User
 from llmxrec.tuning.adapters import tuned_on
-from llmxrec.tuning.embedded import common_words, completed, told, tune_embedded
+from llmxrec.tuning.embedded import common_words, completed, own, rehearsed, told, tune_embedded
 from llmxrec.tuning.lessons import Lessons
 from llmxrec.tuning.loop import TuningSettings
 
@@ -198,3 +200,36 @@ def test_it_learns_to_explain_in_new_words_and_nothing_else(tmp_path: Path) -> N
         found = delexicalise(text, prompt.instruction, MOVIES)
         assert f'"{prompt.instruction.candidate.title}"' in text
         assert not {"a title that was not shown", "a label that is not shared", "a name"} & {*found.dropped}, text
+
+
+def test_its_own_texts_can_all_be_learned_as_they_are() -> None:
+    """As many as are asked for, about questions in their turn, in words that the shipped model knows."""
+    lessons = [explained(n) for n in range(6)]
+    texts = own(lessons, 15, seed=3)
+    assert [text.instruction.candidate for text in texts] == [lessons[n % 6].instruction.candidate for n in range(15)]
+    model = load_weights(MODEL)
+    writes = {*model.vocabulary[: model.written]}
+    for text, asked in zip(texts, cycle(lessons), strict=False):
+        history = asked.instruction.history
+        assert text.instruction.history == history[-len(text.instruction.history) :], "the newest of it"
+        dropped: Counter[str] = Counter()
+        assert told(text, writes.__contains__, dropped).complete and not dropped, text.answer
+    assert len({text.answer for text in texts}) > 10, "the same is not asked twice alike"
+    assert texts == own(lessons, 15, seed=3) and texts != own(lessons, 15, seed=4)
+
+
+@pytest.mark.parametrize(("rehearsal", "count"), [(0, 0), (0.5, 3), (1, 6), (2.6, 16)])
+def test_so_many_of_its_own_stand_beside_explanations_only(rehearsal: float, count: int) -> None:
+    explaining = [explained(n) for n in range(6)]
+    predicting = [Lesson(asked, MOVIES, json.dumps(truth)) for asked, truth in map(person, range(9))]
+    settings = TuningSettings(rehearsal=rehearsal)
+    assert rehearsed([*explaining, *predicting], settings) == count and rehearsed(predicting, settings) == 0
+    assert own(predicting, 4, seed=1) == []
+
+
+def test_what_is_rehearsed_is_learned_beside_what_is_given(tmp_path: Path) -> None:
+    lessons = Lessons([explained(n) for n in range(20)])
+    settings = TuningSettings(epochs=1, held_out=0)
+    plain = tune_embedded(lessons, tmp_path / "plain", settings)
+    both = tune_embedded(lessons, tmp_path / "both", settings.model_copy(update={"rehearsal": 0.5}))
+    assert (plain.rows, both.rows) == (20, 30) and plain.data == both.data and plain.dropped == both.dropped

@@ -21,7 +21,8 @@ from llmxrec.evaluation.judges import make_judge
 from llmxrec.evaluation.judges.protocol import Judge
 from llmxrec.evaluation.judges.reward import RewardJudge
 from llmxrec.evaluation.pairs import groups_of
-from llmxrec.evaluation.validity import Validity, validate
+from llmxrec.evaluation.validation import validate
+from llmxrec.evaluation.validity import Validity
 from llmxrec.records import Instruction, Item, Pair, User
 from llmxrec.tuning import judges
 from llmxrec.tuning.adapters import Card, tuned_on

@@ -33,7 +33,7 @@ from llmxrec.errors import InputError, WorkError
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
-    from llmxrec.explain import Estimate
+    from llmxrec.asking.estimate import Estimate
 
 _VERIFIED = "Verified"
 
@@ -120,8 +120,8 @@ def explain(
 
     Stopped at any moment, the same command goes on where it was.
     """
+    from llmxrec.asking.estimate import estimate
     from llmxrec.evidence.verification import Verification
-    from llmxrec.explain import estimate
     from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.recipe import GeneratorRecipe, price_for

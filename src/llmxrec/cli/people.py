@@ -178,7 +178,7 @@ def _explained(place: Workspace) -> list[str]:
 
 def _show_plans(place: Workspace, asked: Flip, listed_price: bool) -> None:
     """What asking for each value would take."""
-    from llmxrec.explain import estimate
+    from llmxrec.asking.estimate import estimate
     from llmxrec.recipe import price_for
 
     generator, plans = asked.generator, {}

@@ -70,7 +70,7 @@ def predict(
     """
     import polars as pl
 
-    from llmxrec.explain import estimate
+    from llmxrec.asking.estimate import estimate
     from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
     from llmxrec.recipe import GeneratorRecipe, price_for

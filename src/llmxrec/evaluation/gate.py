@@ -12,7 +12,8 @@ from llmxrec.evaluation.ceiling import Ceiling, ceiling
 from llmxrec.evaluation.judges import make_judge
 from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.pairs import NamedPairs, ReleasedTexts, read_named_pairs
-from llmxrec.evaluation.validity import Validity, cross_validate, validate
+from llmxrec.evaluation.validation import cross_validate, validate
+from llmxrec.evaluation.validity import Validity
 
 log = logging.getLogger(__name__)
 

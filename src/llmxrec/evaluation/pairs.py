@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
@@ -16,12 +17,12 @@ from typing import Any
 
 import polars as pl
 
-from llmxrec.datasets.domains import told_domain
+from llmxrec.datasets.domains import BUNDLED, load_domain, told_domain
 from llmxrec.datasets.textfiles import read_json_rows, whole_characters
 from llmxrec.errors import InputError
 from llmxrec.prompts.released import parse_released
-from llmxrec.prompts.template import load_template
-from llmxrec.records import Case, Domain, Instruction, Item, Pair, User, Winner
+from llmxrec.prompts.template import Template, load_template
+from llmxrec.records import Case, Domain, Instruction, Item, Message, Pair, User, Winner
 
 _RELEASED = re.compile(
     r"-{5,} ?Instruction ?-{5,}\n(.*?)\n*"
@@ -59,10 +60,12 @@ def read_pairs(file: Path, release: ReleasedTexts | None = None) -> list[Pair]:
 
     JSON lines, or one JSON array, of rows of any kind: the authors' (`instruction` holds the prompt and both
     explanations between dashed headers, `output` is 1 or 2); ours: instruction, explanation_1, explanation_2, label
-    (1, 2 or "tie"), and if known generator_1, generator_2 and group; or all of one recommendation together: domain,
-    history, candidate, texts by generator, and labels, each two generators and which is better (see `annotated`). Where
-    rows do not say who wrote the texts, `release` tells, or the copy of the authors' repository in which the file
-    lies. Raises InputError, with the line, for any other row.
+    (1, 2 or "tie"), and if known generator_1, generator_2, group and domain (see `told_domain`); or all of one
+    recommendation together: domain, history, candidate, texts by generator, and labels, each two generators and which
+    is better (see `annotated`). An instruction in the words of the template `paper` is read back, in its domain where
+    the row tells it, else in any of those that come with the library; so is one of the authors'. Where rows do not say
+    who wrote the texts, `release` tells, or the copy of the authors' repository in which the file lies. Raises
+    InputError, with the line, for any other row.
     """
     return read_named_pairs(file, release).pairs
 
@@ -252,7 +255,8 @@ def _pair(number: int, row: Any, place: dict[str, Any]) -> Pair:
                 raise InputError(f"'{name}' is text", value=fields[name], **place)
         asked, first, second = (fields[name] or "" for name in _OURS[:3])
         winner = _winner(fields["label"], "label", place)
-    instruction, domain = _parsed(asked)
+    told = fields.get("domain")
+    instruction, domain = _parsed(asked) if told is None else _parsed_in(asked, _domain(told, place))
     return Pair(
         Case(f"{number}", asked, (first, second), instruction, domain),
         winner,
@@ -269,12 +273,12 @@ def _is_whole(row: Any) -> bool:
 def _compared(number: int, row: Mapping[str, Any], place: dict[str, Any]) -> Iterator[Pair]:
     """The pairs of a row that has all of one recommendation; they share its group."""
     try:
-        domain = told_domain(row["domain"], "domain")
+        domain = _domain(row["domain"], place)
         history = tuple(map(_item, row["history"]))
         instruction = Instruction("explain", User(""), history, _item(row["candidate"]))
-        asked = load_template("paper").words(instruction, domain)
+        asked = _ours().words(instruction, domain)
         for count, (first, second, label) in enumerate(row["labels"]):
-            texts = row["texts"][first], row["texts"][second]
+            texts = _text(row["texts"][first]), _text(row["texts"][second])
             case = Case(f"{number}/{count}", asked, texts, instruction, domain)
             yield Pair(case, _winner(label, "label", place), group_of(asked), (first, second))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -283,8 +287,21 @@ def _compared(number: int, row: Mapping[str, Any], place: dict[str, Any]) -> Ite
 
 
 def _item(told: Mapping[str, Any]) -> Item:
-    attributes = {name: tuple(map(str, values)) for name, values in told.get("attributes", {}).items()}
-    return Item(str(told.get("item_id", "")), str(told["title"]), attributes)
+    attributes = {name: tuple(map(_text, values)) for name, values in told.get("attributes", {}).items()}
+    return Item(_text(told.get("item_id", "")), _text(told["title"]), attributes)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text is wanted, not {value!r}")
+    return whole_characters(value)
+
+
+def _domain(told: object, place: dict[str, Any]) -> Domain:
+    try:
+        return told_domain(told, "domain")
+    except InputError as error:
+        raise InputError(error.rule, value=error.value, cure=error.cure, **place) from None
 
 
 def _winner(value: Any, name: str, place: dict[str, Any]) -> Winner:
@@ -297,10 +314,24 @@ def _winner(value: Any, name: str, place: dict[str, Any]) -> Winner:
 
 @lru_cache(4096)
 def _parsed(asked: str) -> tuple[Instruction | None, Domain | None]:
-    try:
+    """What `asked` says in words: the authors', or ours about what the library knows; None where it is neither."""
+    with suppress(InputError):
         return parse_released(asked)
+    found = (_parsed_in(asked, load_domain(name)) for name in BUNDLED)
+    return next((one for one in found if one[0]), (None, None))
+
+
+def _parsed_in(asked: str, domain: Domain) -> tuple[Instruction | None, Domain | None]:
+    """What `asked` says in our words about things of `domain`; None where it does not."""
+    try:
+        return _ours().parse((Message("user", asked),), domain), domain
     except InputError:
         return None, None
+
+
+@cache
+def _ours() -> Template:
+    return load_template("paper")
 
 
 def group_of(asked: str) -> str:

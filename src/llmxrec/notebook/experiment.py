@@ -13,6 +13,8 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.estimate import estimate
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.domains import load_domain
 from llmxrec.datasets.tables import read_recommendations as read_recommendations_of
@@ -24,7 +26,6 @@ from llmxrec.evaluation.gate import prepare
 from llmxrec.evaluation.identifiability import AMONG, Identified
 from llmxrec.evaluation.pairs import read_pairs
 from llmxrec.evidence.verification import Verification
-from llmxrec.explain import Questions, estimate
 from llmxrec.generators.specs import GenerationSettings, slug
 from llmxrec.imports import import_explanations
 from llmxrec.lookup import closest, only

@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar
 
 import polars as pl
 
+from llmxrec.asking.estimate import Estimate
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.audit import Finding
 from llmxrec.evaluation.gate import Measured
 from llmxrec.evidence.mentions import find_titles
-from llmxrec.explain import Estimate
 from llmxrec.imports import Imported
 from llmxrec.notebook.shown import Card, Cards, Shown, html_lines, html_of, lines_of, sheet_of, some
 from llmxrec.recommenders.metrics import Metric

@@ -19,7 +19,7 @@ from llmxrec.lookup import closest
 from llmxrec.records import Item
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
-_QUOTED = r'"(?:[^"\\]|\\["\\])*"'
+_QUOTED = r'"(?:[^"\\\x00-\x1f]|\\["\\])*"'
 _BARE = r'[^,;:"\\\s](?:[^,;:"\\]*[^,;:"\\\s])?'
 _VALUE = re.compile(f"{_QUOTED}|{_BARE}")
 _TITLE = re.compile(_QUOTED)

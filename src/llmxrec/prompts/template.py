@@ -250,7 +250,7 @@ def _pattern(text: str, domain: Domain, max_words: int) -> re.Pattern[str]:
         if variable in words:
             pattern += re.escape(words[variable])
         elif variable is not None:
-            pattern += r"(\d+\. .*(?:\n\d+\. .*)*)" if variable in ("history", "evidence") else "(.+)"
+            pattern += r"(\d{1,6}\. .*(?:\n\d{1,6}\. .*)*)" if variable in ("history", "evidence") else "(.+)"
     return re.compile(pattern)
 
 

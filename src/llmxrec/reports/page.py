@@ -13,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.answers import latest
 from llmxrec.datasets.dataset import Dataset
-from llmxrec.explain import SCHEMA, latest
+from llmxrec.explain import SCHEMA
 from llmxrec.reports.sheets import Bar, Sheet
 from llmxrec.stored import causes_of, read_evidence, read_recommendations
 from llmxrec.workspace import Workspace, atomic

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from llmxrec.asking.answers import latest
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.attributes import FREQUENT, RANDOM, SUPERVISED
 from llmxrec.evaluation.audit import Finding
@@ -19,7 +20,7 @@ from llmxrec.evaluation.faithfulness import RANDOM as AT_RANDOM
 from llmxrec.evaluation.identifiability import ALL, POPULAR, SHUFFLED
 from llmxrec.evaluation.ranking import mean, word_counts
 from llmxrec.evaluation.ratings import differences, figure_2, read_ratings
-from llmxrec.explain import SCHEMA, latest
+from llmxrec.explain import SCHEMA
 from llmxrec.generators.specs import slug
 from llmxrec.ledger import read_ledger
 from llmxrec.reports.tables import (

@@ -9,11 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.ask import Outcome
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.reading import known_histories
 from llmxrec.evidence.claims import ClaimReader
 from llmxrec.evidence.verification import Verification, Verifier
-from llmxrec.explain import Outcome, Questions, explain
+from llmxrec.explain import explain
 from llmxrec.generators.cards import listed
 from llmxrec.generators.embedded.weights import known_words
 from llmxrec.generators.specs import GenerationSettings, make_generator, read_spec

@@ -11,6 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.ask import Outcome
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
 from llmxrec.evaluation.fairness import HISTORY, MEASURES, Contrast, answered, by_group, groups, matched, measure_texts
@@ -18,7 +20,7 @@ from llmxrec.evaluation.faithfulness import FLIP
 from llmxrec.evaluation.material import Answers, Part, Question, Row
 from llmxrec.evaluation.reading import known_histories, read_part
 from llmxrec.evidence.claims import ClaimReader
-from llmxrec.explain import SCHEMA, Outcome, Questions, explain, read_explanations
+from llmxrec.explain import SCHEMA, explain, read_explanations
 from llmxrec.generators.specs import GenerationSettings, make_generator, usual_name
 from llmxrec.generators.template import sentence
 from llmxrec.ledger import Ledger, read_ledger
@@ -115,13 +117,7 @@ def flip(
     """
     dataset = Dataset.load(workspace.dataset)
     check_attribute(dataset, attribute)
-    shown = dataset.domain.user_attributes if prompt.user_attributes is None else prompt.user_attributes
-    if attribute not in shown:
-        raise InputError(
-            f"a generator can only answer otherwise to what it is shown; it is not shown '{attribute}'",
-            value=", ".join(shown) or "nothing of people is shown",
-            cure="explain with --user-attributes, or give another --attribute",
-        )
+    check_flippable(dataset, attribute, prompt)
     pair = _pair(dataset, attribute, values)
     known = dataset.users.filter(pl.col(attribute).cast(pl.String).str.strip_chars() != "").select("user_id")
     table = read_recommendations(workspace, recommender).join(known, on="user_id", how="semi", maintain_order="left")
@@ -223,6 +219,17 @@ def measure_fairness(
             found += matched(one, other, who, attribute, values, measures, seed)
             advance(1)
     return sorted(found, key=lambda one: attributes.index(one.attribute))
+
+
+def check_flippable(dataset: Dataset, attribute: str, prompt: PromptSettings) -> None:
+    """Raises InputError where a generator that is asked so is not told `attribute` of people."""
+    shown = dataset.domain.user_attributes if prompt.user_attributes is None else prompt.user_attributes
+    if attribute not in shown:
+        raise InputError(
+            f"a generator can only answer otherwise to what it is shown; it is not shown '{attribute}'",
+            value=", ".join(shown) or "nothing of people is shown",
+            cure="explain with --user-attributes, or give another --attribute",
+        )
 
 
 def check_attribute(dataset: Dataset, attribute: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.ask import Outcome
+from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError, MissingExtra
 from llmxrec.evaluation.attributes import (
@@ -23,7 +25,6 @@ from llmxrec.evaluation.attributes import (
     measure,
 )
 from llmxrec.evaluation.reading import known_histories
-from llmxrec.explain import Outcome, Questions
 from llmxrec.generators.cards import CARD
 from llmxrec.generators.folds import FoldedGenerator
 from llmxrec.generators.protocol import Generator

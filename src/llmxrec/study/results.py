@@ -219,7 +219,7 @@ def write_pairs(pairs: Sequence[Pair], file: Path) -> None:
     labels = {"first": "1", "second": "2", "tie": "tie"}
     with atomic(file) as draft, draft.open("w", encoding="utf-8") as out:
         for pair in pairs:
-            fields = {
+            fields: dict[str, Any] = {
                 "instruction": pair.case.asked,
                 "explanation_1": pair.case.texts[0],
                 "explanation_2": pair.case.texts[1],
@@ -228,4 +228,6 @@ def write_pairs(pairs: Sequence[Pair], file: Path) -> None:
                 "generator_2": pair.generators[1],
                 "group": pair.group,
             }
+            if pair.case.domain is not None:
+                fields["domain"] = asdict(pair.case.domain)
             out.write(_line(fields))
