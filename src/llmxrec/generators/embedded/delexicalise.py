@@ -23,6 +23,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"”']?\s+(?=[\"“‘'A-Z])")
 _NOUNS = {"movies": ("movie", "film", "picture"), "games": ("game", "title"), "news": ("article", "story", "news")}
 """Other words for a domain's items."""
 _SPOKEN = {"sci-fi": ("science fiction", "science-fiction", "scifi"), "children's": ("children", "family-friendly")}
+_MOST_IN_WORDS = 12
+"""The largest number that prose tells in a word."""
 _MOST_WEIGHED = 6
 """Cited titles that are weighed for a plan."""
 _WORLD = re.compile(
@@ -275,6 +277,7 @@ def _sentence(
         place = mention.end
     parts.append(text[place:end])
     words = _counted("".join(parts), plan)
+    words = _outside(rf"(?i:\b(?:{'|'.join(_other_numbers(plan))})\b)", "{x_number}", words)
     cites = any(slot in words for slot in slots.CITED)
     others = {way for item in asked.history for one in labels_of(item, plan.domain) for way in _ways(one)}
     others |= {way for one in labels_of(asked.candidate, plan.domain) for way in _ways(one)}
@@ -316,10 +319,18 @@ def _counted(words: str, plan: Plan) -> str:
     wanted = [(plan.count, slots.COUNT)] if plan.count else []
     wanted += [(plan.taste[1], slots.TASTE_COUNT)] if plan.taste else []
     if wanted:
-        words = re.sub(rf"\b(last|out of|among the last) {number(plan.total)}\b", rf"\1 {slots.TOTAL}", words)
+        words = re.sub(rf"\b(last|out of|in|among the last) {number(plan.total)}\b", rf"\1 {slots.TOTAL}", words)
     for count, slot in wanted:
         words = re.sub(rf"(?i)(?<![\w{{]){number(count)}(?= (?:of|times|out)\b| [\w'-]+ \w+s\b)", slot, words, count=1)
     return words
+
+
+def _other_numbers(plan: Plan) -> list[str]:
+    """Numbers in words that would be false of another plan; how many items are cited, with the candidate or without, a
+    sentence may say: it is said of others that cite as many.
+    """
+    cited = len(plan.cited)
+    return [number(n) for n in range(2, _MOST_IN_WORDS + 1) if n not in (cited, cited + 1)] + ["dozen"]
 
 
 def _said_by(plan: Plan) -> tuple[str, ...]:
