@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,14 +10,44 @@ import polars as pl
 
 from llmxrec.datasets.textfiles import LINE, numbers
 from llmxrec.errors import InputError
+from llmxrec.lookup import closest
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
-    "user_id": (*("user", "uid", "username", "customer_id", "customer", "account_id", "reviewer_id", "visitor_id"),),
+    "user_id": (
+        *(
+            "user",
+            "uid",
+            "username",
+            "customer_id",
+            "customer",
+            "buyer_id",
+            "buyer",
+            "client_id",
+            "client",
+            "account_id",
+            "reviewer_id",
+            "visitor_id",
+        ),
+    ),
     "item_id": (
         *("item", "iid", "product_id", "product", "movie_id", "movie", "news_id", "article_id", "game_id", "app_id"),
-        *("book_id", "parent_asin", "asin", "sku"),
+        *("article", "article_no", "item_no", "product_no", "book_id", "parent_asin", "asin", "sku"),
     ),
-    "timestamp": (*("time", "date", "datetime", "ts", "created_at", "event_time", "unix_review_time", "review_time"),),
+    "timestamp": (
+        *(
+            "time",
+            "date",
+            "datetime",
+            "ts",
+            "created_at",
+            "bought_at",
+            "ordered_at",
+            "purchased_at",
+            "event_time",
+            "unix_review_time",
+            "review_time",
+        ),
+    ),
     "rating": ("stars", "overall", "score"),
     "title": (
         *("name", "movie_title", "item_title", "item_name", "product_title", "product_name", "app_name"),
@@ -29,6 +60,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 # Numbers of 1e11 and more (as seconds, the year 5138) are milli-, micro- or nanoseconds.
 _LARGEST_SECOND = 1e11
+_ALIKE = 0.8
+"""From which likeness on a name is taken for a slip of the pen."""
 
 
 def find(name: str, available: Sequence[str], columns: Mapping[str, str], *more: str) -> str | None:
@@ -53,9 +86,12 @@ def need(name: str, available: Sequence[str], columns: Mapping[str, str], file: 
 
 
 def check_used(columns: Mapping[str, str], available: Iterable[str]) -> None:
-    """Raises InputError where `columns` names a column that no file has."""
+    """Raises InputError where `columns` names a column that no file has, or misspells one of ours."""
     held = sorted(set(available) - {LINE})
     for name, column in columns.items():
+        # Any other name is one for an attribute; but nobody means to call one `tilte`.
+        if name not in ALIASES and difflib.get_close_matches(name, ALIASES, cutoff=_ALIKE):
+            raise closest("column of ours", name, ALIASES)
         if column not in held:
             raise InputError(
                 f"'{name}={column}' names a column that is there", value=column, cure=f"one of: {', '.join(held)}"

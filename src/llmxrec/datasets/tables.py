@@ -195,6 +195,13 @@ def _interactions(rows: pl.DataFrame, file: Path, columns: Mapping[str, str]) ->
     actions = pl.DataFrame(out)
     if time:
         actions = with_seconds(actions)
+    else:
+        notes["interactions without a time: histories are in the order of the file (--column timestamp=COLUMN)"] = (
+            actions.height
+        )
+    used = {time, rating, *(need(name, rows.columns, columns, file) for name in ("user_id", "item_id"))}
+    left = [column for column in rows.columns if column not in used and column != LINE]
+    notes[f"columns of interactions are not used: {', '.join(left)}"] = len(left)
     return actions, notes
 
 

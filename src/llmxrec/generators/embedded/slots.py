@@ -49,6 +49,13 @@ CONTRAST = frozenset("not no none never without unlike instead nothing little aw
 """Words that set one thing against another: none may meet what is shared."""
 RECENCY = frozenset(["last", "latest", "lately", "recently", "just", "straight", "ends", "end", "late"])
 """Words of what came last: of items that are not the newest they may not be said."""
+LEISURE = frozenset(
+    "evening hour tonight night quiet free season month year moment engaging engaged enjoyable keeps keep promise "
+    "home familiar lives attention spirit mood settle while remains stays start begin going hold holds place waits "
+    "waiting".split()
+)
+"""What is said of things to watch, play and read, and of nothing else that can be bought."""
+_WATCHED = ("movies", "games", "news")
 _WORDS = {"habit": HABIT, "novelty": NOVELTY, "contrast": CONTRAST, "recency": RECENCY}
 
 _KIND = {
@@ -109,6 +116,8 @@ def uses(plan: Plan) -> dict[str, int]:
 
 def licensed(word: str, plan: Plan) -> bool:
     """Whether the plan bears out what `word` would claim."""
+    if word in LEISURE and plan.domain.name not in _WATCHED:
+        return False
     if word in HABIT:
         return plan.favourite or plan.taste is not None
     return word not in NOVELTY or plan.novel is not None or plan.taste is not None
