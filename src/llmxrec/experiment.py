@@ -35,7 +35,7 @@ from llmxrec.stages.predicting import attribute_questions, measure_predictions, 
 from llmxrec.stages.recommending import check_measurable, is_trained, recommend
 from llmxrec.stages.tracing import trace
 from llmxrec.stages.tuning import tune, usual_settings
-from llmxrec.stored import EXTERNAL, read_evidence, read_recommendations
+from llmxrec.stored import EXTERNAL, read_recommendations, rests_on_a_stand_in
 from llmxrec.tuning.loop import TuningSettings
 from llmxrec.workspace import Workspace, safe_name
 
@@ -151,7 +151,7 @@ def _measure(recipe: Recipe, workspace: Workspace, name: str, generators: list[G
         for label, one in measured.items():
             for line in faithfulness_lines(name, label, one):
                 say(f"    {line}")
-        stand_in = bool(read_evidence(workspace, name)["surrogate"].any())
+        stand_in = rests_on_a_stand_in(workspace, name)
         say(f"  wrote {write_faithfulness({name: measured}, {name: stand_in}, workspace)}")
     if wanted.identify is not None and labels:
         found = identify_people(workspace, name, labels, wanted.identify, recipe.seed)

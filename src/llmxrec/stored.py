@@ -106,3 +106,8 @@ def taught_by(workspace: Workspace, recommender: str, name: str) -> frozenset[st
     """The judges from whose verdicts the generator had learned that made the explanations called `name`."""
     noted = read_notes(workspace.explanations(recommender, name)).get("taught_by", [])
     return frozenset(map(str, noted)) if isinstance(noted, list) else frozenset()
+
+
+def rests_on_a_stand_in(workspace: Workspace, recommender: str) -> bool:
+    """Whether the evidence of `recommender` is that of a stand-in, because the recommender itself cannot be asked."""
+    return bool(read_evidence(workspace, recommender)["surrogate"].any())

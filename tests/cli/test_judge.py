@@ -52,7 +52,7 @@ def test_a_valid_judge_names_a_winner_and_goes_on_where_it_was(call: Call, expla
     assert set(table["generator"]) == {"embedded", "template"} and set(table["rows"]) == {30}
     assert table["win_ratio"].sum() == pytest.approx(1)
     assert {file.name for file in Path("w/tables").iterdir()} == {
-        "positions.csv", "strengths.csv", "table2-rules.csv", "table2.csv"
+        "against.csv", "positions.csv", "strengths.csv", "table2-rules.csv", "table2.csv"
     }  # fmt: skip
     assert lines[-1] == "next: llmxrec audit w"
     page = Path("w/summary.md").read_text()

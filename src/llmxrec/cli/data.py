@@ -9,7 +9,7 @@ import typer
 
 from llmxrec.cli import app, completion
 from llmxrec.cli.console import figures, listed, numbers_or_words, pairs, say, say_next, wrote
-from llmxrec.cli.options import Columns, Recommendations, Seed, Settings, WorkspacePath
+from llmxrec.cli.options import Columns, NewWorkspace, Recommendations, Seed, Settings, WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
@@ -18,7 +18,7 @@ _KNOWN, _OWN = "A known dataset", "Your own tables"
 
 @app.command()
 def init(
-    workspace: WorkspacePath,
+    workspace: NewWorkspace,
     dataset: Annotated[
         str | None,
         typer.Option(

@@ -124,10 +124,11 @@ def explain(
     from llmxrec.evidence.verification import Verification
     from llmxrec.notes import refuse_to_mix
     from llmxrec.prompts.instructions import PromptSettings
+    from llmxrec.prompts.template import load_template
     from llmxrec.recipe import GeneratorRecipe, price_for
     from llmxrec.settings import check
     from llmxrec.stages import explaining
-    from llmxrec.stored import knowledge
+    from llmxrec.stored import knowledge, rests_on_a_stand_in
 
     place = Workspace(workspace)
     recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
@@ -174,7 +175,12 @@ def explain(
     outcome = explaining.explain_recommendations(place, asked, questions, verification)
     for line in outcome.lines():
         say(line)
-    figures(recommender=recommender, generator=asked.label, **vars(outcome))
+    stand_in = load_template(template).tells_causes and rests_on_a_stand_in(place, recommender)
+    if stand_in:
+        say(
+            "reasons are those of a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
+        )
+    figures(recommender=recommender, generator=asked.label, stand_in=stand_in, **vars(outcome))
     wrote(file)
     check_answered(outcome.asked["failed"])
     say_next("export", workspace, "--recommender", recommender, "--generator", asked.label, "--out", "explanations.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -67,8 +68,8 @@ def demo(
         say(f"  {line}")
     write_report(place.path)
     say("")
-    # Wide enough for the table wherever it goes; a terminal has its own width.
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    # Wide enough for the table wherever it goes; a terminal, or whoever sets COLUMNS, has a width of its own.
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100)
     console.print(screen(place, "ease", "embedded"))
     wrote(write_faults(place.path, found))
     wrote(place.report)

@@ -49,13 +49,13 @@ def faithfulness(
     """
     from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
     from llmxrec.stages.faithful import measure_faithfulness
-    from llmxrec.stored import read_evidence
+    from llmxrec.stored import rests_on_a_stand_in
 
     place = Workspace(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
     recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     found = measure_faithfulness(place, recommender, k=k, seed=seed)
-    stand_in = bool(read_evidence(place, recommender)["surrogate"].any())
+    stand_in = rests_on_a_stand_in(place, recommender)
     file = write_faithfulness({recommender: found}, {recommender: stand_in}, place)
     figures(recommender=recommender, generators=found, surrogate=stand_in)
     for name, one in found.items():

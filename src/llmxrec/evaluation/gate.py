@@ -67,7 +67,10 @@ def prepare(
     """
     judge = make_judge(spec)
     if needs_pairs(judge) and train is None:
-        raise InputError(f"the judge '{spec}' learns from labelled pairs first", cure="give them with --train FILE")
+        raise InputError(
+            f"the judge '{spec}' learns from labelled pairs first",
+            cure="give them with --train FILE, or those about films that ship with LLMXRec: --train annotated",
+        )
     measured = measure(spec, train, test, seed=seed) if train or test else None
     if measured is not None and needs_pairs(judge) and isinstance(judge, Learner):
         judge.fit(measured.pairs["train"].pairs)

@@ -76,6 +76,7 @@ from llmxrec.stored import (
     knowledge,
     read_evidence,
     read_recommendations,
+    rests_on_a_stand_in,
     stored_explanations,
 )
 from llmxrec.tuning.loop import TuningSettings
@@ -345,7 +346,7 @@ class Experiment(Shown):
         """Take away what explanations cite, and see whether the recommendation falls: are they true of it?"""
         recommender = self._explained(recommender)
         found = measure_faithfulness(self.workspace, recommender, k=k, seed=seed)
-        stand_in = bool(read_evidence(self.workspace, recommender)["surrogate"].any())
+        stand_in = rests_on_a_stand_in(self.workspace, recommender)
         file = write_faithfulness({recommender: found}, {recommender: stand_in}, self.workspace)
         told = [line for name, one in found.items() for line in faithfulness_lines(recommender, name, one)]
         note = "measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"

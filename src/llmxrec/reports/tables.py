@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
 from llmxrec.evaluation.agreement import agreement
 from llmxrec.evaluation.ranking import DUELS, duels, outcomes, positions, score, strengths, trivial_rules, word_counts
@@ -220,7 +221,7 @@ def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFr
     why = f"the judge taught {', '.join(taught)}; ask another" if taught else doubts(workspace, recommender, judge)
     if why:
         return f"no winner: {why}"
-    whose = "by people's own comparisons" if judge == PEOPLE else "the judge is VALID"
+    whose = "by people's own comparisons" if judge == PEOPLE else _validity(workspace, recommender, judge)
     ranked = scores.drop_nulls("win_ratio").sort("win_ratio", descending=True)
     if ranked.is_empty():
         return "no winner: nothing could be read"
@@ -246,6 +247,16 @@ def doubts(workspace: Workspace, recommender: str, judge: str) -> str:
     if not measured:
         return "the judge is not shown to be valid: nobody measured it on labelled pairs"
     return "" if valid else f"the judge is INVALID: {reasons}"
+
+
+def _validity(workspace: Workspace, recommender: str, judge: str) -> str:
+    """That the judge is VALID; and of what, where it was measured on texts about other things than these."""
+    file = workspace.validity(recommender, judge)
+    about = json.loads(file.read_text(encoding="utf-8")).get("domains") or []
+    own = load_domain(workspace.dataset / "domain.toml").name
+    if not about or own in about:
+        return "the judge is VALID"
+    return f"the judge is VALID on texts about {', '.join(map(str, about))}, and not tried on {own}"
 
 
 def write_table(table: pl.DataFrame, file: Path) -> None:

@@ -54,7 +54,10 @@ def judge_explanations(
         )
         rows(outcome.asked.total())
     outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
-    worth = {"measured": False} if measured is None else {"measured": True, **measured.validity.to_json()}
+    worth: dict[str, Any] = {"measured": False}
+    if measured is not None:
+        about = {pair.case.domain.name for some in measured.pairs.values() for pair in some.pairs if pair.case.domain}
+        worth = {"measured": True, **measured.validity.to_json(), "domains": sorted(about)}
     with atomic(workspace.validity(recommender, label)) as file:
         file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
     return outcome

@@ -62,7 +62,7 @@ def collapse(part: Part, recommender: str) -> Finding | None:
         f"{len(often):,} different items to {len(best):,} users; the commonest to {share(count, len(best))}",
         count,
         len(best),
-        "Nothing to know."
+        "Nothing is wrong with that."
         if severity == "note"
         else "Explanations of one item are compared, not of recommendations; "
         "a text that fits this item fits nearly every row.",
