@@ -141,7 +141,7 @@ def test_what_cannot_be_is_said_in_one_line(call: Call, explained: Path, monkeyp
         ended = call("study", "shop", *words)
         assert ended.code == 2 and said in ended.out, ended.out
         assert len(ended.out.strip().splitlines()[-1]) < 400 and "Traceback" not in ended.out
-    assert "is about a workspace" in call("study", "nowhere").out
+    assert "a workspace holds dataset/" in call("study", "nowhere").out
     assert not open_store(explained / "study.db").exists()
 
 

@@ -22,6 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from llmxrec.errors import InputError, LLMXRecError
 from llmxrec.errors import printable as printable
 from llmxrec.lookup import only as only
+from llmxrec.workspace import Workspace
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -302,3 +303,11 @@ def numbers_or_words(table: dict[str, str]) -> dict[str, Any]:
 def listed(text: str | None) -> tuple[str, ...] | None:
     """An option that lists names with commas between; the empty text lists none."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def opened(path: Path) -> Workspace:
+    """The workspace at `path`. Raises InputError where nothing was begun there."""
+    if not Workspace(path).dataset.is_dir():
+        cure = "check its name, or begin it with: llmxrec init"
+        raise InputError("a workspace holds dataset/", value=str(path), cure=cure)
+    return Workspace(path)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, numbers_or_words, pairs, say, say_next, wrote
-from llmxrec.cli.options import Columns, NewWorkspace, Recommendations, Seed, Settings, WorkspacePath
+from llmxrec.cli.console import figures, listed, numbers_or_words, opened, pairs, say, say_next, wrote
+from llmxrec.cli.options import Columns, Recommendations, Seed, Settings, WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
@@ -18,7 +18,7 @@ _KNOWN, _OWN = "A known dataset", "Your own tables"
 
 @app.command()
 def init(
-    workspace: NewWorkspace,
+    workspace: WorkspacePath,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -153,7 +153,7 @@ def recommend(
     from llmxrec.stages.tracing import trace
     from llmxrec.stored import EXTERNAL
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     if (recommender == EXTERNAL) != (recommendations is not None):
         raise InputError("--recommender external and --recommendations FILE go together", cure="give both, or neither")
     if recommendations is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, only, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, only, opened, say, say_next, wrote
 from llmxrec.cli.options import (
     GENERATOR,
     DryRun,
@@ -30,7 +30,6 @@ from llmxrec.cli.options import (
     WorkspacePath,
 )
 from llmxrec.errors import InputError, WorkError
-from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
     from llmxrec.asking.estimate import Estimate
@@ -130,7 +129,7 @@ def explain(
     from llmxrec.stages import explaining
     from llmxrec.stored import knowledge, rests_on_a_stand_in
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
     prompt = PromptSettings(
         template=template,
@@ -201,7 +200,7 @@ def export(
     from llmxrec.reports.export import export as write
     from llmxrec.stored import stored_explanations
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
     recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     generator = only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import figures, only, say, say_next, wrote
+from llmxrec.cli.console import figures, only, opened, say, say_next, wrote
 from llmxrec.cli.explanations import check_answered
 from llmxrec.cli.options import ExplainedRecommender, JudgeSpec, Seed, Test, Train, WorkspacePath
 from llmxrec.workspace import Workspace, safe_name
@@ -64,7 +64,7 @@ def judge(
     from llmxrec.reports.tables import verdict_lines, write_tables
     from llmxrec.stages import judging
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
     recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     ready, measured = prepare(judge, train, test, seed=seed)

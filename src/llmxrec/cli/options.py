@@ -8,24 +8,11 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import completion
-from llmxrec.errors import InputError
 
 PROMPT, GENERATOR, COST = "The prompt", "The generator", "Cost"
 """Panels of options."""
 
-NewWorkspace = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The folder of this experiment.")]
-
-
-def _there(path: Path) -> Path:
-    """Raises InputError where no workspace was begun at `path`."""
-    if not (path / "dataset").is_dir():
-        raise InputError("a workspace is a folder that llmxrec init made", value=str(path), cure="check its name")
-    return path
-
-
-WorkspacePath = Annotated[
-    Path, typer.Argument(metavar="WORKSPACE", help="The folder of this experiment.", callback=_there)
-]
+WorkspacePath = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="The folder of this experiment.")]
 
 WorkspaceOrFolder = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="A workspace, or a folder of workspaces.")]
 

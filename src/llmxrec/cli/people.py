@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, only, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, only, opened, say, say_next, wrote
 from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
 from llmxrec.cli.options import (
     DryRun,
@@ -48,7 +48,7 @@ def identify(
     from llmxrec.reports.people import identified_lines, plain, write_identified
     from llmxrec.stages.identifying import identify_people
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     recommender = only("recommender", recommender, _explained(place), f"llmxrec explain {workspace}")
     there = place.generators(recommender)
     names = [only("generator", name, there, f"llmxrec explain {workspace}") for name in generator or there]
@@ -114,7 +114,7 @@ def fairness(
     from llmxrec.reports.people import fairness_lines, plain, write_fairness
     from llmxrec.stages.fairness import called, measurable, measure_fairness
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
     dataset = Dataset.load(place.dataset)
     shown = [name for name in dataset.domain.user_attributes if name in dataset.users.columns]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, numbers_or_words, only, pairs, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, numbers_or_words, only, opened, pairs, say, say_next, wrote
 from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
 from llmxrec.cli.options import (
     GENERATOR,
@@ -26,7 +26,6 @@ from llmxrec.cli.options import (
     Users,
     WorkspacePath,
 )
-from llmxrec.workspace import Workspace
 
 
 @app.command()
@@ -79,7 +78,7 @@ def predict(
     from llmxrec.stages import predicting
     from llmxrec.stored import stored_predictions
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
     prompt = PromptSettings(
         template=template,

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, only, say, send
+from llmxrec.cli.console import figures, listed, only, opened, say, send
 from llmxrec.cli.options import ExplainedRecommender, Seed, WorkspacePath
 from llmxrec.errors import InputError, MissingExtra
 from llmxrec.lookup import closest
-from llmxrec.workspace import Workspace
 
 SECRET_VARIABLE = "LLMXREC_STUDY_SECRET"  # noqa: S105 - its name only
 _SERVED = "Served"
@@ -102,7 +101,7 @@ def study(
         from llmxrec.study.store import open_store
     except ImportError:
         raise MissingExtra("the study", "study") from None
-    place = Workspace(workspace)
+    place = opened(workspace)
     if not place.dataset.is_dir():
         raise InputError("a study is about a workspace", value=str(workspace), cure="make one with: llmxrec init")
     outside = not is_loopback(host)

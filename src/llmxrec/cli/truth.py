@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app
-from llmxrec.cli.console import figures, only, say, say_next, wrote
+from llmxrec.cli.console import figures, only, opened, say, say_next, wrote
 from llmxrec.cli.options import ExplainedRecommender, Recommender, Seed, WorkspacePath
-from llmxrec.workspace import Workspace
 
 
 @app.command()
@@ -24,7 +23,7 @@ def evidence(
     """
     from llmxrec.stages.tracing import trace
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     recommender = only("recommender", recommender, place.recommenders(), f"llmxrec recommend {workspace}")
     traced = trace(place, recommender, top=top)
     for line in traced.lines():
@@ -51,7 +50,7 @@ def faithfulness(
     from llmxrec.stages.faithful import measure_faithfulness
     from llmxrec.stored import rests_on_a_stand_in
 
-    place = Workspace(workspace)
+    place = opened(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
     recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     found = measure_faithfulness(place, recommender, k=k, seed=seed)

@@ -9,7 +9,7 @@ import typer
 
 from llmxrec.cli import app, completion
 from llmxrec.cli.completion import ON_PAIRS, TASKS
-from llmxrec.cli.console import figures, hush, listed, numbers_or_words, only, pairs, say, say_next, wrote
+from llmxrec.cli.console import figures, hush, listed, numbers_or_words, only, opened, pairs, say, say_next, wrote
 from llmxrec.cli.options import (
     History,
     ItemAttributes,
@@ -105,7 +105,7 @@ def tune(
     from llmxrec.stages import tuning
     from llmxrec.tuning.loop import Team, TuningSettings
 
-    place, tasks = Workspace(workspace), _tasks(task)
+    place, tasks = opened(workspace), _tasks(task)
     usual = tuning.usual_settings(base, tasks).model_dump()
     settings = check(TuningSettings, {**usual, **numbers_or_words(pairs("--set", setting or []))}, "tuning")
     prompt = PromptSettings(
