@@ -32,6 +32,17 @@ def explanations(texts: list[str]) -> pl.DataFrame:
     return pl.DataFrame([{**row, "user_id": f"u{n}", "text": text} for n, text in enumerate(texts)], schema=SCHEMA)
 
 
+def test_what_a_recommendation_rests_on_is_told_by_title(tmp_path: Path) -> None:
+    table = explanations(["Because.", "So."])
+    known = table.with_columns(pl.Series("causes", [["fargo", "heat"], None], dtype=pl.List(pl.String)))
+    export(known, small_dataset(), tmp_path / "a.csv")
+    titles = dict(small_dataset().items.select("item_id", "title").iter_rows())
+    told = pl.read_csv(tmp_path / "a.csv")["rests_on"].to_list()
+    assert told == [f"{titles['fargo']}; {titles['heat']}", None]
+    export(known.with_columns(pl.lit(None, pl.List(pl.String)).alias("causes")), small_dataset(), tmp_path / "b.csv")
+    assert not {"causes", "rests_on"} & {*pl.read_csv(tmp_path / "b.csv").columns}
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 def test_every_row_and_its_title(tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"out.{ending}"

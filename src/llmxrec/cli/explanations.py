@@ -191,20 +191,28 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE", help="FILE.csv, FILE.parquet or FILE.jsonl.")],
     recommender: ExplainedRecommender = None,
     generator: GeneratorName = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Recommendations of each user, the best first; without, all.")
+    ] = None,
 ) -> None:
     """Write explanations to one file for others: CSV, Parquet or JSON lines.
 
-    CSV is made safe for spreadsheets.
+    CSV is made safe for spreadsheets. What each recommendation rests on stands beside it, where that was measured.
     """
     from llmxrec.datasets.dataset import Dataset
     from llmxrec.reports.export import export as write
-    from llmxrec.stored import stored_explanations
+    from llmxrec.stored import causes_of, read_evidence, stored_explanations
 
     place = opened(workspace)
     explained = [name for name in place.recommenders() if place.generators(name)]
     recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
     generator = only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
     table = stored_explanations(place, recommender, generator)
+    if top is not None:
+        table = table.filter(table["rank"] <= top)
+    if place.evidence(recommender).exists():
+        causes = causes_of(read_evidence(place, recommender))
+        table = table.join(causes, on=["user_id", "item_id"], how="left", maintain_order="left")
     write(table, Dataset.load(place.dataset), out)
     say(f"{table.height:,} explanations")
     figures(recommender=recommender, generator=generator, rows=table.height)

@@ -14,6 +14,7 @@ from llmxrec.evaluation.judges.protocol import Judge, Learner
 from llmxrec.evaluation.pairs import NamedPairs, ReleasedTexts, read_named_pairs
 from llmxrec.evaluation.validation import cross_validate, validate
 from llmxrec.evaluation.validity import Validity
+from llmxrec.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +50,16 @@ def measure(spec: str, train: Path | None, test: Path | None, *, folds: int = 10
     # Files of pairs may lie apart from what tells who wrote their texts: what is known of one serves both.
     release = next(filter(None, (ReleasedTexts.near(file) for file in (train, test) if file)), None)
     pairs = {name: read_named_pairs(file, release) for name, file in (("train", train), ("test", test)) if file}
-    if "test" in pairs:
-        known = pairs["train"].pairs if "train" in pairs else None
-        found = validate(make, known, pairs["test"].pairs, learns=learns, seed=seed)
-    else:
-        found = cross_validate(make, pairs["train"].pairs, folds, learns=learns, seed=seed)
+    measured = pairs["test" if "test" in pairs else "train"].pairs
+    named = sum(bool(generator) for pair in measured for generator in pair.generators) if learns else 0
+    with progress(f"measuring the judge {spec}", len(measured) + named, "pairs") as advance:
+        if "test" in pairs:
+            known = pairs["train"].pairs if "train" in pairs else None
+            found = validate(make, known, measured, learns=learns, seed=seed, advance=advance)
+        else:
+            found = cross_validate(make, measured, folds, learns=learns, seed=seed, advance=advance)
     log.info("measured the judge %s on %s pairs: %s", spec, f"{found.rows:,}", "VALID" if found.valid else "INVALID")
-    return Measured(found, pairs, ceiling(pairs["test" if "test" in pairs else "train"].pairs))
+    return Measured(found, pairs, ceiling(measured))
 
 
 def prepare(

@@ -20,19 +20,27 @@ from llmxrec.evaluation.judges.protocol import Judge, Learner, Taught
 from llmxrec.evaluation.pairs import seen_in
 from llmxrec.evaluation.rules import hits_of, longer_hits, names_hits, names_hits_crosswise, truth_of
 from llmxrec.evaluation.validity import Validity
+from llmxrec.progress import Advance, quiet
 from llmxrec.records import Case, Pair, Ruling
 from llmxrec.seeds import derive
 
 
 def validate(
-    make: Callable[[], Judge], train: Sequence[Pair] | None, test: Sequence[Pair], *, learns: bool = True, seed: int = 1
+    make: Callable[[], Judge],
+    train: Sequence[Pair] | None,
+    test: Sequence[Pair],
+    *,
+    learns: bool = True,
+    seed: int = 1,
+    advance: Advance = quiet,
 ) -> Validity:
     """Measure the judge that `make` makes on `test`.
 
     A Learner is trained on `train` first, unless `learns` is False: then it is measured as it is. Names are known from
     `train`, or where there is none from the other groups of `test`. Pairs of `train` whose group is in `test` are not
     learned from, and `overlap` counts them. Pairs of `test` that the judge learned from before are not measured, and
-    `seen` counts them. Raises InputError where nothing can be measured.
+    `seen` counts them. `advance` is told of pairs, as in `cross_validate`. Raises InputError where nothing can be
+    measured.
     """
     offered = len(test)
     test = _unseen(make(), test)
@@ -45,7 +53,7 @@ def validate(
     if learns and train is None:
         raise InputError("a judge that learns needs pairs to learn from", cure="give them with --train")
     decided = _decided(test)
-    found = _rule(make, train if learns else None, decided)
+    found = _rule(make, train if learns else None, decided, advance)
     names = names_hits(train, decided) if train is not None else names_hits_crosswise(decided)
     left_out = np.full((len(decided), 2), np.nan)
     for generator in sorted(_generators(decided) if learns else ()):
@@ -53,17 +61,24 @@ def validate(
             pair for pair in cast(Sequence[Pair], train) if generator not in pair.generators and all(pair.generators)
         ]
         rows = [row for row, pair in enumerate(decided) if generator in pair.generators]
-        _measure_left_out(make, rest, decided, rows, generator, left_out)
+        _measure_left_out(make, rest, decided, rows, generator, left_out, advance)
     summed = _summed_up(make().name, learns, found, names, left_out, decided, len(test) - len(decided), seed)
     return replace(summed, overlap=overlap, seen=offered - len(test))
 
 
 def cross_validate(
-    make: Callable[[], Judge], pairs: Sequence[Pair], folds: int = 10, *, learns: bool = True, seed: int = 1
+    make: Callable[[], Judge],
+    pairs: Sequence[Pair],
+    folds: int = 10,
+    *,
+    learns: bool = True,
+    seed: int = 1,
+    advance: Advance = quiet,
 ) -> Validity:
     """As `validate`, each fold of the groups of `pairs` measured by what learned from all others.
 
-    Raises InputError where there are fewer groups than folds.
+    `advance` is told of pairs, each time that one is compared: once, and where the judge learns once more for each of
+    its generators that is known. Raises InputError where there are fewer groups than folds.
     """
     offered = len(pairs)
     pairs = _unseen(make(), pairs)
@@ -83,12 +98,12 @@ def cross_validate(
         if learns or fold == 0:
             found.put(
                 rows if learns else range(len(decided)),
-                _rule(make, train if learns else None, here if learns else decided),
+                _rule(make, train if learns else None, here if learns else decided, advance),
             )
         for generator in sorted(_generators(here) if learns else ()):
             rest = [pair for pair in train if generator not in pair.generators and all(pair.generators)]
             its = [row for row in rows if generator in decided[row].generators]
-            _measure_left_out(make, rest, decided, its, generator, left_out)
+            _measure_left_out(make, rest, decided, its, generator, left_out, advance)
     summed = _summed_up(make().name, learns, found, names, left_out, decided, len(pairs) - len(decided), seed)
     return replace(summed, folds=folds, seen=offered - len(pairs))
 
@@ -120,7 +135,7 @@ class _Found:
         self.says[list(rows)], self.odds[list(rows)] = other.says, other.odds
 
 
-def _rule(make: Callable[[], Judge], train: Sequence[Pair] | None, pairs: Sequence[Pair]) -> _Found:
+def _rule(make: Callable[[], Judge], train: Sequence[Pair] | None, pairs: Sequence[Pair], advance: Advance) -> _Found:
     """Have a judge compare each pair: in both orders, unless it is order-free."""
     judge = make()
     if train is not None:
@@ -135,6 +150,7 @@ def _rule(make: Callable[[], Judge], train: Sequence[Pair] | None, pairs: Sequen
         if judge.order_free:
             found.says[row, 1], found.odds[row, 1] = found.says[row, 0], found.odds[row, 0]
             asked[row, 1] += 1
+        advance(not swapped)
     if set(asked.values()) - {1} or len(asked) != 2 * len(pairs):
         raise WorkError(f"judge '{judge.name}' did not rule once on each pair in each order")
     return found
@@ -183,6 +199,7 @@ def _measure_left_out(
     rows: Sequence[int],
     generator: str,
     into: Floats,
+    advance: Advance,
 ) -> None:
     """Write to `into`, shape (pairs, 2), the balanced hits on `rows` of a judge that learned from `rest`.
 
@@ -190,7 +207,7 @@ def _measure_left_out(
     """
     its = [pairs[row] for row in rows]
     try:
-        hits = hits_of(_rule(make, rest, its).says, truth_of(its)).mean(axis=1)
+        hits = hits_of(_rule(make, rest, its, advance).says, truth_of(its)).mean(axis=1)
     except InputError:
         return
     into[rows, [pairs[row].generators.index(generator) for row in rows]] = hits

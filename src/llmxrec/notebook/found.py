@@ -128,7 +128,7 @@ class Explanations(Shown):
 
     def export(self, file: str | Path) -> Path:
         """Write them to FILE.csv (made safe for spreadsheets), FILE.parquet or FILE.jsonl."""
-        export(self.table.drop("title", "causes"), self.dataset, Path(file))
+        export(self.table.drop("title"), self.dataset, Path(file))
         return Path(file)
 
     def _cards(self, rows: pl.DataFrame) -> Cards:

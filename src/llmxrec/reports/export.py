@@ -17,7 +17,10 @@ _FORMULA = r"^[\s\x00]*[=+\-@＝＋－＠\t\r]"
 
 
 def export(explanations: pl.DataFrame, dataset: Dataset, file: Path) -> None:
-    """Write `explanations` with the title of each item. In CSV, text that a spreadsheet would run is defused."""
+    """Write `explanations` with the title of each item. In CSV, text that a spreadsheet would run is defused.
+
+    Where they have causes (ids; null where nobody measured them), these become rests_on: titles, with "; " between.
+    """
     if file.suffix not in ENDINGS:
         raise InputError(f"an export ends in one of {', '.join(ENDINGS)}", value=file.name)
     if file.is_dir():
@@ -25,6 +28,11 @@ def export(explanations: pl.DataFrame, dataset: Dataset, file: Path) -> None:
     titles = dataset.items.select("item_id", "title")
     columns = ["user_id", "item_id", "title", *(c for c in explanations.columns if c not in ("user_id", "item_id"))]
     table = explanations.join(titles, on="item_id", how="left", maintain_order="left").select(columns)
+    if "causes" in columns:
+        named = dict(titles.iter_rows())
+        rests_on = pl.col("causes").list.eval(pl.element().replace(named)).list.join("; ").alias("rests_on")
+        measured = table["causes"].null_count() < table.height
+        table = table.with_columns(rests_on if measured else []).drop("causes")
     write_by_ending(table, file)
 
 
