@@ -97,7 +97,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """`llmxrec demo demo-workspace`, which takes a minute or two: once for all tests of a process."""
     folder = tmp_path_factory.mktemp("demo")
     with chdir(folder):
-        ended = CliRunner().invoke(app, ["demo", "demo-workspace"], catch_exceptions=False)
+        # As wide as it is shown in the README, whatever width the tests' own terminal has.
+        ended = CliRunner().invoke(app, ["demo", "demo-workspace"], env={"COLUMNS": "100"}, catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
     return Demo(folder, ended.output)
 
