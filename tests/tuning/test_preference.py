@@ -45,6 +45,7 @@ from llmxrec.tuning.preference import (
     prefer,
     tune_preference,
 )
+from llmxrec.workspace import Workspace
 
 # peft asks transformers by an old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -212,11 +213,10 @@ def test_the_card_names_people_and_teachers(model: Path, undecided: Path, tmp_pa
     assert card.users == ("ann", *(f"u{n}" for n in range(100, 112)))
     assert card.taught_by == ("text",)
     assert json.loads((tmp_path / "out/card.json").read_text()) == json.loads(json.dumps(card.to_json()))
-    notes = answer_settings(
-        GeneratorRecipe(spec=f"hf:{model}+{tmp_path / 'out'}"), PROMPT, 1, {"hold_out": False, "settings": None}
-    )
+    place, known = Workspace(tmp_path / "w"), {"hold_out": False, "settings": None}
+    notes = answer_settings(place, GeneratorRecipe(spec=f"hf:{model}+{tmp_path / 'out'}"), PROMPT, 1, known)
     assert notes["taught_by"] == ["text"]
-    plain = answer_settings(GeneratorRecipe(spec=f"hf:{model}"), PROMPT, 1, {"hold_out": False, "settings": None})
+    plain = answer_settings(place, GeneratorRecipe(spec=f"hf:{model}"), PROMPT, 1, known)
     assert plain["taught_by"] is None
 
 
