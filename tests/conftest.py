@@ -9,7 +9,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read by huggingface_hub when it is first imported. No test asks the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import os
+import json
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, closing
 from dataclasses import dataclass
@@ -77,6 +78,24 @@ def postgres() -> Iterator[Cluster]:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
     with running(found) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled by whether a text names a film of the history, which any of three generators may do or not."""
+    file, draw, rows = tmp_path_factory.mktemp("pairs") / "pairs.jsonl", random.Random(1), []
+    ends = ["It should suit you.", "Have a look soon.", "We think it is a fine choice for the evening.", "Enjoy it."]
+    for number in range(120):
+        texts = [f'Because you watched "Film {number}", this follows. ', "Recommended to you, as to others. "]
+        better = draw.randrange(2)
+        first, second = (texts[0] + draw.choice(ends), texts[1] + draw.choice(ends))[:: 1 if better == 0 else -1]
+        one, other = draw.sample(["A", "B", "C"], 2)
+        rows.append(
+            {"instruction": f"Why item {number}?", "explanation_1": first, "explanation_2": second, "label": better + 1}
+            | {"generator_1": one, "generator_2": other}
+        )
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
 
 
 @dataclass

@@ -25,7 +25,7 @@ from llmxrec.cli import app
 from llmxrec.cli.console import as_json
 from llmxrec.recommenders.metrics import Metric
 
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined] # a group has them
 
 RECIPE = """
 name = "small"

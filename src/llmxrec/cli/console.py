@@ -102,6 +102,7 @@ def _reporting(function: Callable[..., None], name: str) -> Callable[..., None]:
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Json),
         inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=_Verbose),
     ]
+    # What Typer reads a command's options from; mypy knows no such attribute of functions.
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *own])  # type: ignore[attr-defined]
     return run
 

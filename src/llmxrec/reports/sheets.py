@@ -144,8 +144,9 @@ def as_table(sheet: Sheet) -> pl.DataFrame:
     for head, cells in zip(sheet.head, zip(*sheet.rows, strict=True), strict=True):
         told = [None if cell == "–" else cell for cell in cells]
         known = [cell for cell in told if cell is not None]
-        if known and all(map(_INTERVAL.fullmatch, known)):
-            ends = [(None,) * 3 if cell is None else _INTERVAL.fullmatch(cell).groups() for cell in told]  # type: ignore[union-attr]
+        found = [None if cell is None else _INTERVAL.fullmatch(cell) for cell in told]
+        if known and sum(match is not None for match in found) == len(known):
+            ends = [(None,) * 3 if match is None else match.groups() for match in found]
             for name, column in zip((head, f"{head} low", f"{head} high"), zip(*ends, strict=True), strict=True):
                 columns[name] = pl.Series(column, dtype=pl.String).cast(pl.Float64)
         elif known and all(map(_FIGURE.fullmatch, known)):

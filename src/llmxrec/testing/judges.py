@@ -31,9 +31,10 @@ def sample_pairs(number: int, start: int = 0) -> list[Pair]:
     pairs = []
     for i in range(start, start + number):
         good, bad = _text(i // 2, 2), _text(i // 2, 0)
-        texts, winner = ([good, bad], "first") if i % 4 in (0, 3) else ([bad, good], "second")
+        winner: Winner = "first" if i % 4 in (0, 3) else "second"
+        texts = [good, bad] if winner == "first" else [bad, good]
         names = ("good", "bad") if winner == "first" else ("bad", "good")
-        pairs.append(Pair(_case(i // 2, texts), winner, f"g{i // 2}", names))  # type: ignore[arg-type]
+        pairs.append(Pair(_case(i // 2, texts), winner, f"g{i // 2}", names))
     return pairs
 
 
@@ -152,11 +153,8 @@ class JudgeConformance:
         if not isinstance(judge, Learner) or not self.deterministic:
             return
         pairs = sample_pairs(40)
-        turned = {"first": "second", "second": "first", "tie": "tie"}
-        other = [
-            replace(p, case=replace(p.case, texts=p.case.texts[::-1]), winner=turned[p.winner])  # type: ignore[arg-type]
-            for p in pairs
-        ]
+        turned: dict[Winner, Winner] = {"first": "second", "second": "first", "tie": "tie"}
+        other = [replace(p, case=replace(p.case, texts=p.case.texts[::-1]), winner=turned[p.winner]) for p in pairs]
         judge.fit(pairs)
         first = list(judge.judge(sample_cases(4)))
         again = self.make()
