@@ -21,10 +21,11 @@ from llmxrec.generators.embedded.attributes import known_answers, read_items
 from llmxrec.generators.embedded.decoding import Writer
 from llmxrec.generators.embedded.delexicalise import delexicalise
 from llmxrec.generators.embedded.generator import MODEL, EmbeddedGenerator
+from llmxrec.generators.embedded.phrases import read_phrases
 from llmxrec.generators.embedded.weights import load_weights
 from llmxrec.records import Instruction, Item, Lesson, Prompt, User
 from llmxrec.tuning.adapters import tuned_on
-from llmxrec.tuning.embedded import common_words, completed, own, rehearsed, told, tune_embedded
+from llmxrec.tuning.embedded import common_words, completed, own, told, tune_embedded
 from llmxrec.tuning.lessons import Lessons
 from llmxrec.tuning.loop import TuningSettings
 
@@ -183,6 +184,8 @@ def test_of_a_text_that_lost_its_reason_sentences_are_learned_with_another() -> 
     (first, second) = completed([whole, part], 1)
     assert first == whole and second.sentences == (*whole.sentences, *part.sentences) and second.complete
     assert completed([part], 1) == []
+    points = told(Lesson(lesson.instruction, MOVIES, "That is one for you."), lambda word: True, dropped)
+    assert points.sentences and completed([whole, points], 1) == [whole]
 
 
 def test_it_learns_to_explain_in_new_words_and_nothing_else(tmp_path: Path) -> None:
@@ -196,6 +199,7 @@ def test_it_learns_to_explain_in_new_words_and_nothing_else(tmp_path: Path) -> N
     texts = [answer.text for answer in EmbeddedGenerator(adapter=out).generate(prompts)]
     assert np.mean(["goes splendidly with" in text for text in texts]) > 0.8, texts
     assert not any("shivers" in text for text in texts)
+    assert ("goes", "splendidly", "with", "{h1}") in read_phrases(out)
     for prompt, text in zip(prompts, texts, strict=True):
         found = delexicalise(text, prompt.instruction, MOVIES)
         assert f'"{prompt.instruction.candidate.title}"' in text
@@ -218,18 +222,15 @@ def test_its_own_texts_can_all_be_learned_as_they_are() -> None:
     assert texts == own(lessons, 15, seed=3) and texts != own(lessons, 15, seed=4)
 
 
-@pytest.mark.parametrize(("rehearsal", "count"), [(0, 0), (0.5, 3), (1, 6), (2.6, 16)])
-def test_so_many_of_its_own_stand_beside_explanations_only(rehearsal: float, count: int) -> None:
-    explaining = [explained(n) for n in range(6)]
+def test_it_writes_of_explanations_only() -> None:
     predicting = [Lesson(asked, MOVIES, json.dumps(truth)) for asked, truth in map(person, range(9))]
-    settings = TuningSettings(rehearsal=rehearsal)
-    assert rehearsed([*explaining, *predicting], settings) == count and rehearsed(predicting, settings) == 0
     assert own(predicting, 4, seed=1) == []
+    assert len(own([*predicting, explained(1)], 4, seed=1)) == 4
 
 
 def test_what_is_rehearsed_is_learned_beside_what_is_given(tmp_path: Path) -> None:
     lessons = Lessons([explained(n) for n in range(20)])
     settings = TuningSettings(epochs=1, held_out=0)
     plain = tune_embedded(lessons, tmp_path / "plain", settings)
-    both = tune_embedded(lessons, tmp_path / "both", settings.model_copy(update={"rehearsal": 0.5}))
+    both = tune_embedded(lessons, tmp_path / "both", settings.model_copy(update={"rehearsal": 30}))
     assert (plain.rows, both.rows) == (20, 30) and plain.data == both.data and plain.dropped == both.dropped

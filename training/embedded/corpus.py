@@ -1,6 +1,7 @@
 """The texts that the embedded model learns from: sentences written for this project, composed for simulated plans.
 
     python training/embedded/corpus.py [NUMBER] [--seed 1]      prints some, for a made-up film
+    python training/embedded/corpus.py --phrases                puts their phrases into the package
 
 `patterns/` holds the sentences, one pattern a line: `(this|that|)` is a choice, slots stand in braces. Each file is a
 move that an explanation can make; a text is a first sentence that gives the reason, up to two that add to it, and an
@@ -14,15 +15,18 @@ import random
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 from llmxrec.datasets.domains import load_domain
 from llmxrec.evidence.plan import Plan
 from llmxrec.generators.embedded import slots
+from llmxrec.generators.embedded.phrases import Phrase, phrases_of, write_phrases
 from llmxrec.generators.embedded.realise import realise
 from llmxrec.records import Item
 
 PATTERNS = Path(__file__).parent / "patterns"
+PACKAGE = Path(__file__).parents[2] / "src/llmxrec/generators/embedded/model"
 _PLAIN, _CLOSED = 0.06, 0.5
 """The share of texts that are a plain sentence, and of longer ones that end with reassurance or invitation."""
 _MOST_WORDS = 62
@@ -43,6 +47,10 @@ class Pattern:
     def draw(self, random_: random.Random) -> tuple[str, ...]:
         """One of the sentences that it stands for."""
         return slots.tokens_of(_drawn(self.node, random_))
+
+    def sentences(self) -> list[tuple[str, ...]]:
+        """All the sentences that it stands for."""
+        return [slots.tokens_of(text) for text in _all(self.node)]
 
 
 @cache
@@ -78,6 +86,20 @@ def _drawn(node: Node, random_: random.Random) -> str:
     if isinstance(node, tuple):
         return _drawn(random_.choice(node), random_)
     return "".join(_drawn(part, random_) for part in node)
+
+
+def _all(node: Node) -> list[str]:
+    if isinstance(node, str):
+        return [node]
+    if isinstance(node, tuple):
+        return [text for choice in node for text in _all(choice)]
+    return ["".join(parts) for parts in product(*map(_all, node))]
+
+
+def known_phrases() -> set[Phrase]:
+    """The phrases of all sentences of all patterns."""
+    moves = sorted(file.stem for file in PATTERNS.glob("*.txt"))
+    return phrases_of(sentence for move in moves for pattern in patterns(move) for sentence in pattern.sentences())
 
 
 def simulate(random_: random.Random) -> Plan:
@@ -184,7 +206,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("number", type=int, nargs="?", default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--phrases", action="store_true")
     asked = parser.parse_args()
+    if asked.phrases:
+        write_phrases(PACKAGE, known_phrases())
+        return
     random_ = random.Random(asked.seed)
     for _ in range(asked.number):
         plan, tokens = example(random_)

@@ -3,9 +3,9 @@
     python training/embedded/train.py [--texts 75000] [--epochs 3] [--seed 1] [--out FOLDER]
     python training/embedded/train.py --from FOLDER --texts 15000 --epochs 1 --seed 2      after patterns were mended
 
-Reads the patterns beside it and nothing else. Writes config.json, model.safetensors, tokenizer files and card.json.
-With --from it goes on from a model that knows all words of the patterns, in smaller steps: minutes instead of a whole
-training.
+Reads the patterns beside it and nothing else. Writes config.json, model.safetensors, tokenizer files, phrases.txt and
+card.json. With --from it goes on from a model that knows all words of the patterns, in smaller steps: minutes instead
+of a whole training.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import example, patterns
+from corpus import PACKAGE, example, known_phrases, patterns
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llmxrec.generators.embedded import slots
+from llmxrec.generators.embedded.phrases import write_phrases
 
-PACKAGE = Path(__file__).parents[2] / "src/llmxrec/generators/embedded/model"
 SHAPE = {
     "hidden_size": 192,
     "intermediate_size": 576,
@@ -75,6 +75,7 @@ def main() -> None:
     rate = RATE / 4 if asked.before else RATE
     curve = learn(model, rows[HELD_OUT:], rows[:HELD_OUT], asked.epochs, asked.seed, rate)
     save(model, vocabulary, asked.out)
+    write_phrases(asked.out, known_phrases())
     card = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "vocabulary": len(vocabulary),

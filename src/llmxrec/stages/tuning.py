@@ -71,6 +71,8 @@ def tune(
     if spec.kind not in _TUNERS or spec.adapter is not None:
         cure = "give a base without an adapter: embedded or hf:NAME_OR_PATH"
         raise InputError("what is tuned is a model that runs here", value=base, cure=cure)
+    if settings.rehearsal and spec.kind != "embedded":
+        raise InputError("embedded alone rehearses", value=f"rehearsal={settings.rehearsal}", cure="leave it out")
     folder = workspace.adapter(name)
     parts = {folder: lessons}
     if folds is not None:
@@ -90,7 +92,7 @@ def tune(
         else:
             with (
                 timed(workspace, "tune", "", str(place.relative_to(workspace.path / "adapters"))) as rows,
-                _tuning(place, _rows(spec.kind, part, settings), settings) as how,
+                _tuning(place, _rows(part, settings), settings) as how,
             ):
                 card = tuner(*model, part, place, settings, **asked, **how)
                 rows(card.rows)
@@ -124,11 +126,10 @@ def tune_on_pairs(
     return card
 
 
-def _rows(kind: str, lessons: Lessons, settings: TuningSettings) -> int:
+def _rows(lessons: Lessons, settings: TuningSettings) -> int:
     """How many rows are learned, those included that the embedded model writes itself."""
-    from llmxrec.tuning import embedded
-
-    return len(lessons.rows) + (embedded.rehearsed(lessons.rows, settings) if kind == "embedded" else 0)
+    explains = any(lesson.instruction.task == "explain" for lesson in lessons.rows)
+    return max(len(lessons.rows), settings.rehearsal) if explains else len(lessons.rows)
 
 
 @contextmanager

@@ -23,8 +23,9 @@ from llmxrec.generators.embedded.attributes import (
     known_answers,
     read_items,
 )
-from llmxrec.generators.embedded.delexicalise import delexicalise
+from llmxrec.generators.embedded.delexicalise import delexicalise, refers
 from llmxrec.generators.embedded.generator import MODEL, EmbeddedGenerator
+from llmxrec.generators.embedded.phrases import phrases_of, write_phrases
 from llmxrec.generators.embedded.realise import sentences
 from llmxrec.progress import Advance, quiet
 from llmxrec.prompts.targets import is_right
@@ -36,7 +37,9 @@ from llmxrec.tuning.causal import Sequel, answer_loss, with_lora
 from llmxrec.tuning.lessons import Lessons
 from llmxrec.tuning.loop import Job, TuningSettings, learn
 
-EXPLAIN = TuningSettings(epochs=16, batch_size=8, learning_rate=3e-3, rank=16, alpha=32, held_out=0)
+EXPLAIN = TuningSettings(
+    epochs=16, batch_size=8, learning_rate=3e-3, rank=16, alpha=32, held_out=0, rehearsal=400
+)  # fmt: skip
 """What suits explanations: some hundred rows, to be known well enough to write without a slip."""
 ATTRIBUTES = TuningSettings(epochs=12, learning_rate=3e-3, rank=4, alpha=8, dropout=0.1, held_out=0.1, patience=4)
 """What suits attributes: thousands of items of which each person had few."""
@@ -79,9 +82,11 @@ def tune_embedded(
 
     Of an explanation, those sentences are learned that tell only what its plan holds (see `delexicalise`); where not
     enough is left to name the candidate and a shared reason, the row is left out. Words that the model knows but does
-    not write yet, it learns to write if several rows have them. With `settings.rehearsal`, what it
-    writes itself about the same questions is learned beside them. Of attributes, it learns to tell the true answer from
-    all others given: items and answers become tokens of their own. Raises InputError where nothing is left to learn.
+    not write yet, it learns to write if several rows have them. Where fewer than `settings.rehearsal` are left, texts
+    that it writes itself about the same questions are learned beside them. What it writes afterwards is made of the
+    phrases of all these, and of those that it was trained on (see `phrases`). Of attributes, it learns to tell the true
+    answer from all others given: items and answers become tokens of their own. Raises InputError where nothing is left
+    to learn.
     """
     try:
         import torch
@@ -111,11 +116,12 @@ def tune_embedded(
         lessons.rows, settings.held_out, settings.seed, lambda lesson: lesson.instruction.user.user_id
     )
 
-    def rows_of(some: Sequence[Lesson]) -> list[Row]:
+    def rows_of(some: Sequence[Lesson], rehearsal: int) -> list[Row]:
         told_ = [told(lesson, may_say, dropped) for lesson in some if lesson.instruction.task == "explain"]
-        of_its_own = own(some, rehearsed(some, settings), settings.seed)
-        told_ += [told(lesson, may_say, Counter()) for lesson in of_its_own]
-        texts = completed([one for one in told_ if one.sentences], settings.seed)
+        texts = [one for one in told_ if one.sentences]
+        missing = rehearsal - len(completed(texts, settings.seed)) if texts else 0
+        texts += [told(lesson, may_say, Counter()) for lesson in own(some, max(0, missing), settings.seed)]
+        texts = completed(texts, settings.seed)
         rows: list[Row] = [Sequel([number[token] for token in one.tokens()], slots.READ) for one in texts]
         for lesson in some:
             if lesson.instruction.task == "predict":
@@ -128,7 +134,7 @@ def tune_embedded(
                 rows.append(Asked(read, tuple(ask for ask, _ in asked), tuple(answer for _, answer in asked)))
         return rows
 
-    rows, held_out = rows_of(kept), rows_of(apart)
+    rows, held_out = rows_of(kept, settings.rehearsal), rows_of(apart, 0)
     if not rows:
         left = str(Lessons([], dropped))
         raise InputError(
@@ -167,13 +173,10 @@ def tune_embedded(
         curve=curve,
         dropped=dict(dropped),
     )
-    save_adapter(tuned.to("cpu"), out, card, tokenizer)
+    texts = [tokenizer.convert_ids_to_tokens(row.tokens[slots.READ : -1]) for row in rows if isinstance(row, Sequel)]
+    phrases = phrases_of(sentence for text in texts for sentence in sentences(text))
+    save_adapter(tuned.to("cpu"), out, card, tokenizer, also=lambda folder: write_phrases(folder, phrases))
     return card
-
-
-def rehearsed(lessons: Sequence[Lesson], settings: TuningSettings) -> int:
-    """How many explanations of the model's own are learned beside `lessons`."""
-    return round(settings.rehearsal * sum(lesson.instruction.task == "explain" for lesson in lessons))
 
 
 def own(lessons: Sequence[Lesson], count: int, seed: int) -> list[Lesson]:
@@ -220,10 +223,11 @@ def completed(texts: Sequence[Told], seed: int) -> list[Told]:
 
     A text of which the candidate's or the reason's sentence was left out must not be learned as it is: the model would
     learn to leave these out. A sentence is added where it breaks no rule, to a text drawn from `seed`; one that fits
-    none of many is left out.
+    none of many, or that points to the one before it, is left out.
     """
     whole = [text for text in texts if text.complete]
-    loose = [sentence for text in texts if not text.complete for sentence in text.sentences]
+    rest = [sentence for text in texts if not text.complete for sentence in text.sentences]
+    loose = [sentence for sentence in rest if not refers(sentence)]
     draw = random.Random(seed)
     out = list(whole)
     for sentence in loose:

@@ -64,9 +64,9 @@ class TuningSettings(Settings):
     last weights are kept."""
     patience: int = Field(default=2, ge=1)
     """Epochs without a better loss on these, after which tuning ends."""
-    rehearsal: float = Field(default=0.0, ge=0)
-    """Of its own explanations, how many the embedded model learns beside each that is given. Some hundred rows in many
-    words cost it its grammar; 1 keeps that, and about half of how it wrote before."""
+    rehearsal: int = Field(default=0, ge=0)
+    """Explanations that the embedded model learns from, at least: where fewer are given, it writes the others itself.
+    Some hundred rows in new words would cost it its hold on the old ones."""
     most_tokens: int = Field(default=2048, ge=2)
     """Tokens of a row; longer ones are left out, and counted."""
     quantize: bool = False

@@ -11,7 +11,7 @@ import pytest
 from tests.worlds import BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
 
 from llmxrec.generators.embedded import slots
-from llmxrec.generators.embedded.delexicalise import Delexicalised, delexicalise
+from llmxrec.generators.embedded.delexicalise import Delexicalised, delexicalise, refers
 from llmxrec.generators.embedded.generator import EmbeddedGenerator
 from llmxrec.generators.embedded.realise import realise, sentences
 from llmxrec.prompts.released import parse_released
@@ -46,6 +46,13 @@ def test_titles_labels_and_nouns_become_slots() -> None:
         ("It is the kind you usually pick.", "a relation that the plan does not hold"),
         ("It is critically acclaimed.", "what the world knows"),
         ('It is a thriller, like "Heat".', "a label that is not shared"),
+        ('"Fargo" is the last film you watched.', "a claim of number or order"),
+        ('"Fargo" was your latest.', "a claim of number or order"),
+        ('You watched "Fargo" recently.', "a claim of number or order"),
+        ("That is the only crime film in your history.", "a claim of number or order"),
+        ('"Fargo" is from the same year.', "a claim of number or order"),
+        ("It is free.", "a claim of number or order"),
+        ("A song it does not have.", "no end"),
     ],
 )
 def test_a_sentence_that_says_more_is_left_out_and_counted(sentence: str, wrong: str) -> None:
@@ -69,6 +76,40 @@ def test_what_a_sentence_can_do_without_is_taken_out(sentence: str, kept: str) -
     found = taken(f"You know that crime pays. {sentence}")
     *_, last = sentences(found.tokens)
     assert " ".join(last) == kept and not found.dropped
+
+
+def test_what_counts_and_orders_stays_where_it_is_true_of_every_such_plan() -> None:
+    """As the shipped model's own sentences have it: "the last {total} items", "all three are {A} items"."""
+    text = 'You watched "Heat" and "Fargo", and "The Usual Suspects" rounds off the set: all three are crime films. '
+    text += "Three of your last five films were crime films."
+    found = taken(text, BAMBI, HEAT, Item("up", "Up"), FARGO, Item("scarface", "Scarface", {"genres": ("Crime",)}))
+    assert not found.dropped and " ".join(found.tokens).endswith(
+        "all three are {A} {items} . {nA} of your last {total} {items} were {A} {items} ."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "needs"),
+    [
+        ("and so is {cand} .", True),
+        ("{cand} is one .", True),
+        ("{cand} has it .", True),
+        ("this is not .", True),
+        ("this {item} is a {D} {item} .", False),
+        ("it is a {D} {item} besides .", False),
+        ("we hope you enjoy it !", False),
+    ],
+)
+def test_what_points_to_the_sentence_before_is_kept_behind_it_alone(sentence: str, needs: bool) -> None:
+    assert refers(sentence.split()) is needs
+
+
+def test_what_points_to_a_sentence_that_is_left_out_is_left_out() -> None:
+    whole = taken('You watched "Heat". "The Usual Suspects" is a crime film. And so is "Fargo".')
+    assert " ".join(whole.tokens).endswith("and so is {h2} .") and not whole.dropped
+    found = taken('You watched "Heat". "The Usual Suspects" came out in 1995. And so is "Fargo". Enjoy it!')
+    assert " ".join(found.tokens) == "you {verb_past} {r} . enjoy it !"
+    assert found.dropped == {"a number": 1, "what was said in a sentence that is left out": 1}
 
 
 def test_words_that_are_not_known_are_taken_out_too() -> None:

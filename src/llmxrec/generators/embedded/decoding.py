@@ -6,7 +6,7 @@ it needs no torch, starts at once, and is several times faster on a CPU than a g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from llmxrec.evidence.plan import Plan
 from llmxrec.generators.embedded import slots
+from llmxrec.generators.embedded.phrases import START, Phrase
 from llmxrec.generators.embedded.realise import surface
 from llmxrec.generators.embedded.weights import Floats, Weights, load_weights
 
@@ -64,7 +65,7 @@ class Writer:
         frequencies = theta ** -(np.arange(0, self._wide, 2) / self._wide)
         angles = np.outer(np.arange(length), frequencies)
         self._turns = np.tile(np.cos(angles), 2).astype(np.float32), np.tile(np.sin(angles), 2).astype(np.float32)
-        self._rules = _Rules(self.vocabulary[: model.written])
+        self._rules = _Rules(self.vocabulary[: model.written], model.phrases)
 
     @classmethod
     def load(cls, folder: Path, adapter: Path | None = None) -> Writer:
@@ -102,7 +103,7 @@ class Writer:
             allowed = np.stack([lines[row].allowed for row in rows])
             shares = scores.astype(np.float64)
             _softmax(shares)
-            sure = (shares * allowed).sum(-1) >= _SURE
+            sure = (shares * np.stack([lines[row].may for row in rows])).sum(-1) >= _SURE
             scores[~allowed] = -np.inf
             if draws is None or temperature == 0:
                 chosen = scores.argmax(-1)
@@ -216,9 +217,9 @@ def _drawn(scores: Floats, top_p: float, draws: npt.NDArray[np.float64]) -> npt.
 
 
 class _Rules:
-    """`slots`' rules as masks over a vocabulary."""
+    """`slots`' rules as masks over a vocabulary, and the words that follow others in known phrases."""
 
-    def __init__(self, vocabulary: Sequence[str]) -> None:
+    def __init__(self, vocabulary: Sequence[str], phrases: Collection[Phrase] = ()) -> None:
         self.vocabulary = vocabulary
         self.number = {token: n for n, token in enumerate(vocabulary)}
         self.words = np.array([token not in slots.MARKS and token not in slots.SLOTS for token in vocabulary])
@@ -231,6 +232,11 @@ class _Rules:
         self._claims = np.flatnonzero(np.isin(vocabulary, [*slots.HABIT, *slots.NOVELTY]))
         self._said = {kind: token for token in vocabulary for kind in slots.kinds(token)}
         self._banned: dict[tuple[bool, bool], dict[str, Mask]] = {}
+        self.keeps_to_phrases = bool(phrases)
+        self._following: dict[tuple[str, ...], list[int]] = {(START,) * 3: [self.end]}
+        for *before, word in phrases:
+            if word in self.number:
+                self._following.setdefault(tuple(before), []).append(self.number[word])
 
     def banned(self, plan: Plan) -> dict[str, Mask]:
         """By kind of a token said: what may not follow it in its sentence."""
@@ -241,6 +247,13 @@ class _Rules:
                 for kind, said in self._said.items()
             }
         return self._banned[key]
+
+    def following(self, sentence: Sequence[int]) -> Mask:
+        """What stands behind the last words of `sentence` in a known phrase, and the end where no sentence is begun."""
+        mask = np.zeros(len(self.vocabulary), np.bool_)
+        last = [self.vocabulary[token] for token in sentence[-3:]]
+        mask[self._following.get((*[START] * (3 - len(last)), *last), [])] = True
+        return mask
 
     def of(self, plan: Plan) -> Mask:
         """The words that `plan` bears out. Slots are not among them."""
@@ -271,20 +284,29 @@ class _Line:
         """A sentence begins: it may not do so with a sign."""
         self._banned = np.zeros(len(self._rules.vocabulary), np.bool_)
         self._refresh()
-        self.allowed &= ~self._rules.punctuation
+        self.may &= ~self._rules.punctuation
 
     def _refresh(self) -> None:
-        self.allowed = self._base.copy()
+        self.may = self._base.copy()
         for slot, left in self._left.items():
-            self.allowed[slot] = left > 0
-        self.allowed &= ~self._banned
+            self.may[slot] = left > 0
+        self.may &= ~self._banned
+
+    @property
+    def allowed(self) -> Mask:
+        """What may come next. Where no known phrase goes on as it may, the sentence ends, and is left out."""
+        if not self._rules.keeps_to_phrases:
+            return self.may
+        known = self.may & self._rules.following(self.tokens[self._kept :])
+        return known if known.any() else self._rules.ends
 
     def add(self, token: int, sure: bool = True) -> None:
         """Go on with `token`; `sure`: the model would not rather have said what it may not."""
         if self.ended:
             return
-        self._spoilt |= not sure
         rules = self._rules
+        known = not rules.keeps_to_phrases or rules.following(self.tokens[self._kept :])[token]
+        self._spoilt |= not (sure and known)
         if token == rules.end:
             self.ended = True
             return
@@ -299,10 +321,10 @@ class _Line:
             self._left_kept = dict(self._left)
             self._begin()
             if slots.complete([rules.vocabulary[t] for t in self.tokens], self._plan):
-                self.allowed[rules.end] = True
+                self.may[rules.end] = True
                 if self._words + _ROOM_FOR_ONE + self._titles > self._max_words:
-                    self.allowed[:] = False
-                    self.allowed[rules.end] = True
+                    self.may[:] = False
+                    self.may[rules.end] = True
             return
         if rules.special[token]:
             if token in self._left:
@@ -313,4 +335,4 @@ class _Line:
         elif begins or rules.punctuation[self.tokens[-2]]:
             self._refresh()
         if rules.punctuation[token]:
-            self.allowed &= ~rules.punctuation
+            self.may &= ~rules.punctuation

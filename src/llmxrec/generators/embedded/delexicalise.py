@@ -11,11 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from llmxrec.evidence.mentions import Mention, find_titles
 from llmxrec.evidence.plan import MOST_CITED, MOST_LABELS, Plan, labels_of, make_plan
 from llmxrec.generators.embedded import slots
+from llmxrec.generators.embedded.phrases import known_phrases, phrases_of
 from llmxrec.generators.embedded.realise import label, number
 from llmxrec.records import Domain, Instruction, Item
 
@@ -50,6 +51,20 @@ _WRONG = {
 }
 """Stand in a sentence for what may not be said; and what that is."""
 _RELATION, _TWICE, _UNKNOWN = "a relation that the plan does not hold", "a fact said twice", "a word that is not known"
+_NO_END, _COUNTS, _REFERS = "no end", "a claim of number or order", "what was said in a sentence that is left out"
+_CLAIMS = frozenset(
+    "all both each every only single sole alone half most none nothing nobody never no once twice pair two three four "
+    "first second third fourth between before began begins begin started end ends ended row run streak overlap same "
+    "exactly just year years free other others either neither always last latest newest recent recently lately".split()
+)
+"""Words that count, order or exclude. What they say of one plan is false of the next, but in the sentences that the
+shipped model was trained on, which were written to be true of every plan that has their slots."""
+_ORDER = frozenset("last latest newest recent recently lately".split())
+_POINTS = frozenset("that those these them they one both such".split())
+_GOES_ON = frozenset("and so but or which then because is are was were".split())
+"""Words that point to the sentence before, anywhere in a sentence and where it begins."""
+_OPEN = frozenset("a an the of to with and or for from by have has had is are was were does do not".split())
+"""Words that no sentence ends with: what they lead to was taken out."""
 
 _TITLES = frozenset((slots.CANDIDATE, *slots.CITED, *slots.RECENT, "{x_title}", "{x_more}"))
 _LABELS = frozenset((*slots.LABELS, slots.NOVEL, slots.OWN, slots.TASTE, "{x_label}"))
@@ -99,25 +114,32 @@ def delexicalise(
     kept: list[str] = []
     dropped: Counter[str] = Counter()
     left = slots.uses(plan)
+    gap = False  # whether the sentence before was left out
     for start, end in _spans(text, mentions):
         inside = [mention for mention in mentions if start <= mention.start < end]
         marked = _sentence(text, start, end, inside, plan, facts, instruction)
 
-        def wrong_with(tokens: Sequence[str]) -> str:
+        def wrong_with(tokens: Sequence[str], gap: bool = gap) -> str:
             marks = [_WRONG[token] for token in tokens if token in _WRONG]
             if marks:
                 return marks[0]
             if knows is not None and not all(map(knows, tokens)):
                 return _UNKNOWN
-            return _against_rules(tokens, plan, left)
+            if tokens[-2:-1] and tokens[-2] in _OPEN:
+                return _NO_END
+            if gap and refers(tokens):
+                return _REFERS
+            return _against_rules(tokens, plan, left) or (_COUNTS if _claims(tokens) else "")
 
         if not marked or marked[-1] not in slots.SENTENCE_ENDS:
-            dropped["no end"] += 1
+            dropped[_NO_END] += 1
+            gap = True
             continue
         wrong = wrong_with(marked)
         tokens = marked
         if wrong:
             tokens = next((one for one in _shorter(_pruned(marked)) if not wrong_with(one)), [])
+        gap = not tokens
         if not tokens:
             dropped[wrong] += 1
             continue
@@ -126,6 +148,28 @@ def delexicalise(
                 left[token] -= 1
         kept += tokens
     return Delexicalised(plan, tuple(kept), dropped, mentions)
+
+
+def refers(sentence: Sequence[str]) -> bool:
+    """Whether a sentence, in tokens, needs the one before it to be understood. "It" does not: it is the candidate."""
+    return (
+        sentence[0] in _GOES_ON
+        or not _POINTS.isdisjoint(sentence)
+        or any(
+            pair == ("has", "it") or (pair[0] == "this" and pair[1] not in slots.DOMAIN) for pair in pairwise(sentence)
+        )
+    )
+
+
+def _claims(sentence: Sequence[str]) -> bool:
+    """Whether a sentence, in tokens, counts or orders otherwise than the shipped model does."""
+    cites = not {*slots.CITED}.isdisjoint(sentence)
+    for *before, word, after in phrases_of([sentence]):
+        if word in _CLAIMS and (*before, word, after) not in known_phrases():
+            return True
+        if cites and word in _ORDER and after != slots.TOTAL:
+            return True
+    return False
 
 
 def _pruned(tokens: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmxrec.errors import InputError
+from llmxrec.generators.embedded.phrases import Phrase, read_phrases
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -24,13 +25,15 @@ class Weights:
     """A model as it is written with. `arrays` are named as transformers names them (`LlamaForCausalLM`).
 
     The first `written` tokens of `vocabulary` are those that may be written: what the model learned to write, and what
-    an adapter taught it since. The others are known by name only.
+    an adapter taught it since. The others are known by name only. What it writes is made of `phrases`, if there are any
+    (see `phrases`).
     """
 
     config: Mapping[str, Any]
     arrays: Mapping[str, Floats]
     vocabulary: tuple[str, ...]
     written: int
+    phrases: frozenset[Phrase] = frozenset()
 
 
 def load_weights(folder: Path, adapter: Path | None = None) -> Weights:
@@ -45,6 +48,7 @@ def load_weights(folder: Path, adapter: Path | None = None) -> Weights:
     vocabulary = _vocabulary(folder)
     arrays = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
     tuned: list[int] = []
+    phrases: set[Phrase] = set()
     if adapter is not None:
         if (adapter / "tokenizer.json").exists():
             more = _vocabulary(adapter)
@@ -53,11 +57,14 @@ def load_weights(folder: Path, adapter: Path | None = None) -> Weights:
             new = np.zeros((len(more) - len(vocabulary), arrays[_EMBEDDING].shape[1]), np.float32)
             arrays[_EMBEDDING], vocabulary = np.concatenate([arrays[_EMBEDDING], new]), more
         tuned = _add(arrays, adapter)
+        if phrases := read_phrases(adapter):
+            phrases |= read_phrases(folder)
     written = int(config.get("written", len(vocabulary)))
     learned = sorted(token for token in set(tuned) if token >= written and not vocabulary[token].startswith("<"))
     order = [*range(written), *learned, *sorted({*range(written, len(vocabulary))} - {*learned})]
     arrays[_EMBEDDING] = arrays[_EMBEDDING][order]
-    return Weights(config, arrays, tuple(vocabulary[token] for token in order), written + len(learned))
+    words = tuple(vocabulary[token] for token in order)
+    return Weights(config, arrays, words, written + len(learned), frozenset(phrases))
 
 
 _CURE = "tune it on the model in the package"
