@@ -189,4 +189,5 @@ def _decoded(block: bytes, encoding: str, file: Path, number: int) -> str:
     except UnicodeDecodeError as error:
         line = number + block.count(b"\n", 0, error.start)
         value = block[error.start : error.end]
-        raise InputError(f"text is {encoding}", value=value, file=file, line=line, cure="save it as UTF-8") from None
+        cure = "save it as UTF-8, with an editor or iconv -f latin1 -t utf-8"
+        raise InputError(f"text is {encoding}", value=value, file=file, line=line, cure=cure) from None

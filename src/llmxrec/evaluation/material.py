@@ -32,12 +32,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The explanations of one file: what `generator` said of what `recommender` recommends. One per row."""
+    """The explanations of one file: what `generator` said of what `recommender` recommends. One per row.
+
+    `asked` tells how its prompts were to be made, where that was noted: the same text, the same way.
+    """
 
     recommender: str
     generator: str
     rows: Sequence[Explanation]
     max_words: int = MAX_WORDS
+    asked: str = ""
 
 
 @dataclass(frozen=True)

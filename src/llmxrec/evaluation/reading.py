@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +101,10 @@ def _answers(workspace: Workspace, recommender: str, generator: str) -> tuple[An
             prompt=row["prompt"],
             history=_count(row.get("history"), 0),
         )
-    return Answers(recommender, generator, list(rows.values()), _count(notes.get("max_words"), MAX_WORDS)), notes
+    asked = json.dumps(
+        {name: notes[name] for name in (*PromptSettings.model_fields, "template_digest") if name in notes}
+    )
+    return Answers(recommender, generator, list(rows.values()), _count(notes.get("max_words"), MAX_WORDS), asked), notes
 
 
 def _questions(

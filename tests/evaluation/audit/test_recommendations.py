@@ -62,6 +62,12 @@ def test_generators_asked_differently() -> None:
     found = found_in(replace(CLEAN, answers=[one, other, third]))["asked otherwise"]
     assert found.severity == "critical" and found.count == 200 and "h (200)" in found.figure
     assert "asked otherwise" not in found_in(replace(CLEAN, answers=[one, third]))
+    meant = replace(CLEAN, answers=[replace(one, asked="20 items"), replace(other, asked="5 items")])
+    found = found_in(meant)["asked otherwise"]
+    assert found.severity == "note" and found.count == 200 and "as they were meant to be" in found.title
+    alike = replace(third, rows=other.rows, asked="20 items")
+    found = found_in(replace(meant, answers=[*meant.answers, alike]))["asked otherwise"]
+    assert found.severity == "critical", "two were to be asked alike"
     unknown = replace(one, generator="h", rows=[replace(row, prompt="") for row in one.rows])
     assert "asked otherwise" not in found_in(replace(CLEAN, answers=[one, unknown]))
 

@@ -71,10 +71,15 @@ def collapse(part: Part, recommender: str) -> Finding | None:
 
 
 def asked_otherwise(part: Part, recommender: str) -> Finding | None:
-    """Rows for which the generators that answered were not shown the same prompt, where it is known what they were."""
+    """Rows for which the generators that answered were not shown the same prompt, where it is known what they were.
+
+    A note, where all of them were meant to be asked in different ways.
+    """
     prompts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    meant = {}
     for answers in part.answers:
         if answers.recommender == recommender:
+            meant[answers.generator] = answers.asked
             for row in (row for row in answers.rows if row.prompt):
                 prompts[row.user_id, row.item_id][answers.generator] = row.prompt
     several = {row: asked for row, asked in prompts.items() if len(asked) > 1}
@@ -85,17 +90,23 @@ def asked_otherwise(part: Part, recommender: str) -> Finding | None:
     for asked in found.values():
         common = Counter(asked.values()).most_common(1)[0][0]
         odd.update(name for name, prompt in asked.items() if prompt != common)
+    # Of each way of asking that was noted there is one prompt to a row.
+    unmeant = {
+        row: asked for row, asked in found.items()
+        if len({(meant[name], prompt) for name, prompt in asked.items()}) > len({meant[name] for name in asked})
+    }  # fmt: skip
+    severity = grade(len(unmeant), len(several), warning=PROMPTS_TOLERATED, critical=PROMPTS_CRITICAL)
     return Finding(
         "asked otherwise",
-        grade(len(found), len(several), warning=PROMPTS_TOLERATED, critical=PROMPTS_CRITICAL),
+        severity if unmeant else "note",
         f"{part.name}: {recommender}",
-        "rows for which generators were asked differently",
+        "rows for which generators were asked differently" + ("" if unmeant else ", as they were meant to be"),
         f"{share(len(found), len(several))}; unlike the others: "
         + ", ".join(f"{name} ({count:,})" for name, count in odd.most_common(3)),
         len(found),
         len(several),
         "A difference between such answers may be one between the prompts.",
-        examples((row, ", ".join(sorted(asked))) for row, asked in found.items()),
+        examples((row, ", ".join(sorted(asked))) for row, asked in (unmeant or found).items()),
     )
 
 
