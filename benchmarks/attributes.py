@@ -2,7 +2,7 @@
 
     python benchmarks/attributes.py [--source FOLDER] [--workspace WORKSPACE --recommender NAME] [--tried]
 
-FOLDER holds the original files (default: ../shared/data/ml-100k beside the project). All 943 people; whatever learns
+FOLDER holds the original files (default: data/ml-100k). All 943 people; whatever learns
 does so in five parts by turns. With a workspace, the predictions that lie in it are measured too, on the people that
 they are about (`llmxrec predict` with adapters tuned by parts is about everybody); without one, only the rules are.
 --tried: the regression with other features besides.
@@ -36,7 +36,7 @@ from llmxrec.reports.attributes import accuracy_lines
 from llmxrec.stored import stored_predictions
 from llmxrec.workspace import Workspace
 
-SOURCE = Path(__file__).resolve().parent.parent.parent / "shared/data/ml-100k"
+SOURCE = Path("data/ml-100k")
 TARGETS = ("gender", "occupation", "age")
 
 

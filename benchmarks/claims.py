@@ -4,7 +4,7 @@
 
 FILE has a line for each text labelled: dataset, generator, row of the released file, and the titles, attributes and
 facts of the person that the text tells (default: those of the tests). The texts are read from FOLDER, a copy of the
-authors' repository (default: ../shared/paper/release beside the project). Titles are spelled c (the candidate), hN (the
+authors' repository (default: release). Titles are spelled c (the candidate), hN (the
 N-th item of the history) or x:WORDS (no item that was shown); attributes column=value and facts of the person likewise,
 with x: before what nothing that was shown supports. Items of one title count as one. --show prints all mistakes.
 """
@@ -30,7 +30,7 @@ from llmxrec.records import Domain, Instruction, Item
 from llmxrec.replay import Release, read_release
 
 ROOT = Path(__file__).resolve().parent.parent
-RELEASE = ROOT.parent / "shared/paper/release"
+RELEASE = Path("release")
 LABELS = ROOT / "tests/evidence/claims.jsonl"
 KINDS = ("titles", "attributes", "profile")
 RECOMMENDER = "BPR-MF"

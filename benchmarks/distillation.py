@@ -2,7 +2,7 @@
 
     python benchmarks/distillation.py [RELEASE] [--out FOLDER] [--dataset steam] [--teacher GPT-4] [--users 700]
 
-RELEASE is a copy of their repository (default: ../shared/paper/release beside the project); nothing of it is kept but
+RELEASE is a copy of their repository (default: release); nothing of it is kept but
 what is written to --out. Tunes the embedded model on the teacher's texts for some of a dataset's users, asks it about
 the others, and has the judge `text`, measured first, compare its texts with the five released generators' and its own
 untuned ones. What is claimed of titles and attributes is read back from the words.
@@ -34,7 +34,7 @@ from llmxrec.tuning.adapters import tuned_on
 from llmxrec.tuning.embedded import EXPLAIN
 from llmxrec.workspace import Workspace
 
-RELEASE = Path(__file__).resolve().parent.parent.parent / "shared/paper/release"
+RELEASE = Path("release")
 RECOMMENDER = "BPR-MF"
 PROMPT = PromptSettings(history=50)  # as many as the authors show on this dataset
 TUNED = "embedded-tuned"

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float)
     asked = parser.parse_args()
     for kind, users in USERS.items():
-        source = (asked.data or Path("../shared/data")) / FOLDERS[kind]
+        source = (asked.data or Path("data")) / FOLDERS[kind]
         dataset, _ = read_dataset(kind, source)
         prompts = list(questions(dataset, users))
         start = time.perf_counter()

@@ -43,7 +43,7 @@ from llmxrec.workspace import Workspace
 def main() -> None:
     read = argparse.ArgumentParser(description=__doc__)
     read.add_argument("--data", default=None)
-    read.add_argument("--release", type=Path, default=Path("../shared/paper/release"))
+    read.add_argument("--release", type=Path, default=Path("release"))
     read.add_argument("--out", type=Path, default=None)
     options = read.parse_args()
     dataset, report = read_dataset("ml-100k", find_source("ml-100k", options.data))

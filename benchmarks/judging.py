@@ -2,7 +2,7 @@
 
     python benchmarks/judging.py [RELEASE]
 
-RELEASE is a copy of their repository (default: ../shared/paper/release beside the project). Prints what the labels
+RELEASE is a copy of their repository (default: release). Prints what the labels
 allow, the cross-validated figures, accuracy with other folds, what weighs most, and the time it takes to judge 1,000
 instructions with the explanations of five generators.
 """
@@ -22,7 +22,7 @@ from llmxrec.evaluation.validation import cross_validate, fold_groups
 from llmxrec.prompts.released import parse_released
 from llmxrec.records import Case, Pair
 
-RELEASE = Path(__file__).resolve().parent.parent.parent / "shared/paper/release"
+RELEASE = Path("release")
 ANSWERS = ("gen_exp_4_model/results/BPR-MF/*/{}/results.csv", "gen_exp_5_model/results/SFT/BPR-MF/{}/results.csv")
 INSTRUCTIONS = 1000
 

@@ -165,7 +165,12 @@ class Validity:
             out.append(f"  {'insight (names only: .500)':<28}{self.insight}")
         if self.calibration is not None:
             out.append(f"calibration error {self.calibration.error:.3f}, Brier score {self.calibration.brier:.3f}")
-        out.append("VALID" if self.valid else "INVALID: " + "; ".join(self.reasons))
+        if not self.valid:
+            return [*out, "INVALID: " + "; ".join(self.reasons)]
+        unknown = (
+            "" if self.ahead["names_only"] else ", though names were not measured: no pair says who wrote its texts"
+        )
+        out.append(f"VALID{unknown}")
         return out
 
 

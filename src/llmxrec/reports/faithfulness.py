@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -77,8 +78,8 @@ def _metrics(one: Faithfulness) -> Iterator[tuple[str, Metric]]:
 
 
 def _plain(metric: Metric) -> str:
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+    return "–" if math.isnan(metric.value) else f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
 
 
 def _share(metric: Metric) -> str:
-    return f"{metric.value:.1%} [{metric.low:.1%}, {metric.high:.1%}]"
+    return "–" if math.isnan(metric.value) else f"{metric.value:.1%} [{metric.low:.1%}, {metric.high:.1%}]"

@@ -252,11 +252,15 @@ def doubts(workspace: Workspace, recommender: str, judge: str) -> str:
 def _validity(workspace: Workspace, recommender: str, judge: str) -> str:
     """That the judge is VALID; and of what, where it was measured on texts about other things than these."""
     file = workspace.validity(recommender, judge)
-    about = json.loads(file.read_text(encoding="utf-8")).get("domains") or []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    about, rules = found.get("domains") or [], found.get("rules") or {}
     own = load_domain(workspace.dataset / "domain.toml").name
+    unknown = (
+        "" if rules.get("names_only", 0) is not None else ", though it was not measured against the generators' names"
+    )
     if not about or own in about:
-        return "the judge is VALID"
-    return f"the judge is VALID on texts about {', '.join(map(str, about))}, and not tried on {own}"
+        return f"the judge is VALID{unknown}"
+    return f"the judge is VALID on texts about {', '.join(map(str, about))}, and not tried on {own}{unknown}"
 
 
 def write_table(table: pl.DataFrame, file: Path) -> None:

@@ -17,8 +17,8 @@ from llmxrec.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-DATA_FOLDERS = ("data", "../shared/data")
-"""Where datasets usually lie, each in a folder of its name; $LLMXREC_DATA comes before these."""
+DATA_FOLDER = "data"
+"""Where datasets usually lie, each in a folder of its name; $LLMXREC_DATA comes before it."""
 
 
 def find_source(kind: str, source: str | Path | None = None) -> Path | None:
@@ -30,7 +30,7 @@ def find_source(kind: str, source: str | Path | None = None) -> Path | None:
         raise closest("dataset", kind, READERS)
     if source is not None or kind == "demo":
         return None if source is None else Path(source)
-    roots = [root for root in (os.environ.get("LLMXREC_DATA"), *DATA_FOLDERS) if root]
+    roots = [root for root in (os.environ.get("LLMXREC_DATA"), DATA_FOLDER) if root]
     for root in roots:
         if Path(root, kind).is_dir():
             return Path(root, kind)
