@@ -273,7 +273,37 @@ def test_where_the_names_are_not_known_they_are_not_measured() -> None:
     assert found.rules["names_only"] is None and found.insight is None and not found.left_out
     assert found.valid
     assert "names only                  not measured" in "\n".join(found.lines())
+    assert found.lines()[-1].startswith("VALID, though names were not measured")
+    assert validate(lambda: Scripted(reads), TRAIN, TEST).lines()[-1] == "VALID"
     assert validate(lambda: Scripted(reads), nameless, TEST).rules["names_only"] is None
+
+
+def test_few_recommendations_prove_nothing() -> None:
+    """Whoever is right three times in three is so in every draw of the three: that is no interval."""
+    for groups, valid in ((3, False), (19, False), (20, True)):
+        decided = [pair for pair in world(60, 5) if int(pair.group[1:]) < 60]
+        kept = sorted({pair.group for pair in decided}, key=lambda group: int(group[1:]))[:groups]
+        found = validate(lambda: Scripted(reads), TRAIN, [pair for pair in decided if pair.group in kept])
+        assert found.balanced.value == 1 and found.recommendations == groups
+        assert found.valid is valid, found.reasons
+    few = validate(lambda: Scripted(reads), TRAIN, TEST[:9])
+    assert f"it was measured on {few.recommendations} recommendations, fewer than 20" in few.reasons
+
+
+def test_a_judge_that_learns_nothing_is_asked_whatever_the_first_fold_holds() -> None:
+    pairs = world(40, 6)
+    fold_of = fold_groups(pairs, 5)
+    tied = [replace(pair, winner="tie") if fold_of[pair.group] == 0 else pair for pair in pairs]
+    found = cross_validate(lambda: Scripted(reads), tied, 5, learns=False)
+    assert found.unreadable == 0 and found.balanced.value == 1 and found.ties > 0
+
+
+def test_a_figure_of_fewer_pairs_says_of_how_many() -> None:
+    silent = Scripted(lambda first, second: None if "A" in first + second else reads(first, second))
+    lines = validate(lambda: silent, TRAIN, TEST).lines()
+    its = sum("A" not in pair.generators for pair in TEST)
+    (balanced,) = (line for line in lines if line.startswith("  balanced"))
+    assert balanced.endswith(f"{its:,} pairs") and 0 < its < len(TEST)
 
 
 def test_nothing_measured_is_learned_from() -> None:

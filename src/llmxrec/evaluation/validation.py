@@ -88,6 +88,8 @@ def cross_validate(
     found = _Found.empty(len(decided))
     names = np.full(len(decided), np.nan)
     left_out = np.full((len(decided), 2), np.nan)
+    if not learns:
+        found = _rule(make, None, decided, advance)
     for fold in range(folds):
         rows = [row for row, pair in enumerate(decided) if fold_of[pair.group] == fold]
         here = [decided[row] for row in rows]
@@ -95,11 +97,8 @@ def cross_validate(
         if not here:
             continue
         names[rows] = names_hits(train, here)
-        if learns or fold == 0:
-            found.put(
-                rows if learns else range(len(decided)),
-                _rule(make, train if learns else None, here if learns else decided, advance),
-            )
+        if learns:
+            found.put(rows, _rule(make, train, here, advance))
         for generator in sorted(_generators(here) if learns else ()):
             rest = [pair for pair in train if generator not in pair.generators and all(pair.generators)]
             its = [row for row in rows if generator in decided[row].generators]
@@ -251,6 +250,7 @@ def _summed_up(
         judge=judge,
         learns=learns,
         rows=len(pairs),
+        recommendations=len({*group[~np.isnan(balanced)].tolist()}),
         ties=ties,
         rulings=found.says.size,
         unreadable=int(np.isnan(found.says).sum()),

@@ -13,6 +13,8 @@ from llmxrec.evaluation.rules import RULES
 
 LEAST_CONSISTENCY = 0.8
 """Of the pairs that can be read in both orders, the share on which both say the same, at least."""
+LEAST_RECOMMENDATIONS = 20
+"""That the pairs measured are about, at least: drawn anew from fewer, a few hits in a row look like a certainty."""
 MOST_UNREADABLE = 0.1
 """Of all rulings, the share without a winner, at most: what is measured on the rest says nothing of these."""
 
@@ -29,7 +31,8 @@ class Validity:
     generators, in one domain, of which now one wins and now the other; `varying_accuracy` and `varying_names` are the
     judge's and the names' accuracy on them, and `insight` how often, of two such pairs with different winners, the
     judge thinks more of the one generator where it won: .5 for whoever knows the names only. `ties` counts pairs
-    labelled a tie: they are not measured. `unreadable` counts rulings of `rulings`, `overlap` the pairs that could have
+    labelled a tie: they are not measured. `recommendations` counts those that pairs read in both orders are about,
+    which intervals are drawn over. `unreadable` counts rulings of `rulings`, `overlap` the pairs that could have
     been learned from but are about a recommendation measured here, `seen` those that could have been measured but are
     about one that the judge had learned from before.
     """
@@ -37,6 +40,7 @@ class Validity:
     judge: str
     learns: bool
     rows: int
+    recommendations: int
     ties: int
     rulings: int
     unreadable: int
@@ -70,6 +74,8 @@ class Validity:
         if not self.balanced.rows:
             yield "no pair could be read in both orders"
             return
+        if self.recommendations < LEAST_RECOMMENDATIONS:
+            yield f"it was measured on {self.recommendations:,} recommendations, fewer than {LEAST_RECOMMENDATIONS}"
         if self.unreadable > MOST_UNREADABLE * self.rulings:
             yield f"{self.unreadable:,} of {self.rulings:,} rulings are unreadable, more than {MOST_UNREADABLE:.0%}"
         if not self.consistency.value >= LEAST_CONSISTENCY:
@@ -106,6 +112,7 @@ class Validity:
             "valid": self.valid,
             "reasons": list(self.reasons),
             "rows": self.rows,
+            "recommendations": self.recommendations,
             "ties": self.ties,
             "rulings": self.rulings,
             "unreadable": self.unreadable,
@@ -129,6 +136,10 @@ class Validity:
             and {"error": self.calibration.error, "brier": self.calibration.brier, "rows": self.calibration.rows},
         }
 
+    def _told(self, figure: Figure) -> str:
+        """With the number of pairs, where it is not of all."""
+        return f"{figure}  {figure.rows:,} pairs" if 0 < figure.rows != self.rows else f"{figure}"
+
     def lines(self) -> list[str]:
         """All of it for people; the last lines are the verdict."""
         how = f", cross-validated in {self.folds} folds" if self.folds else ""
@@ -148,7 +159,7 @@ class Validity:
             out.append(
                 f"{self.seen:,} pairs are about recommendations that the judge was trained on, and were left out"
             )
-        out += [f"  {name:<28}{figure}" for name, figure in rows]
+        out += [f"  {name:<28}{self._told(figure)}" for name, figure in rows]
         out.append("rules on the same pairs, balanced, and how far the judge is ahead:")
         for rule in RULES:
             found, ahead = self.rules[rule], self.ahead[rule]
@@ -157,7 +168,7 @@ class Validity:
         if self.left_out:
             what = "that it has not learned from" if self.learns else "alone"
             out.append(f"pairs with a generator {what}:")
-            out += [f"  {name:<28}{figure}" for name, figure in self.left_out.items()]
+            out += [f"  {name:<28}{self._told(figure)}" for name, figure in self.left_out.items()]
         if self.insight is not None:
             out.append(f"{self.varying:,} pairs of generators of which either wins at times:")
             out.append(f"  {'accuracy':<28}{self.varying_accuracy}")
@@ -167,9 +178,8 @@ class Validity:
             out.append(f"calibration error {self.calibration.error:.3f}, Brier score {self.calibration.brier:.3f}")
         if not self.valid:
             return [*out, "INVALID: " + "; ".join(self.reasons)]
-        unknown = (
-            "" if self.ahead["names_only"] else ", though names were not measured: no pair says who wrote its texts"
-        )
+        measured = self.ahead["names_only"] is not None
+        unknown = "" if measured else ", though names were not measured: no pair says who wrote its texts"
         out.append(f"VALID{unknown}")
         return out
 

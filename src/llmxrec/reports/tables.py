@@ -255,9 +255,8 @@ def _validity(workspace: Workspace, recommender: str, judge: str) -> str:
     found = json.loads(file.read_text(encoding="utf-8"))
     about, rules = found.get("domains") or [], found.get("rules") or {}
     own = load_domain(workspace.dataset / "domain.toml").name
-    unknown = (
-        "" if rules.get("names_only", 0) is not None else ", though it was not measured against the generators' names"
-    )
+    measured = "names_only" not in rules or rules["names_only"] is not None
+    unknown = "" if measured else ", though not measured against the generators' names"
     if not about or own in about:
         return f"the judge is VALID{unknown}"
     return f"the judge is VALID on texts about {', '.join(map(str, about))}, and not tried on {own}{unknown}"
