@@ -268,6 +268,11 @@ def test_columns_by_mapping_name_and_alias() -> None:
         ("a.csv", b"user,item\n1,2\n\0", "a.csv, line 3: a text file holds no NUL bytes"),
         ("a.csv", b"user,item,rating\n1,2,\n1,3,good\n", "a.csv, line 3: 'rating' is a number; found 'good'"),
         ("a.csv", b"user;item;rating\n1;2;\n1;3;good\n", "a.csv, line 3: 'rating' is a number; found 'good'"),
+        (
+            "a.csv",
+            b"user;item;rating\n1;2;\n1;3;4,5\n",
+            "a.csv, line 3: 'rating' is a number; found '4,5'; write decimals with a point",
+        ),
         ("a.csv", b"user\titem\n1\t2\n1,3\n", "a.csv, line 3: every line has 2 fields; found 1"),
         ("a.csv", b'user;item\n1;"2"\n\n1\n', "a.csv, line 4: every line has 2 fields; found 1"),
         ("a.csv", "user,item\n1,2\n".encode("utf-16"), "a.csv: the file is UTF-16; save it as UTF-8"),

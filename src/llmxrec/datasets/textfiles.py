@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
@@ -128,7 +129,9 @@ def numbers(rows: pl.DataFrame, column: str, file: Path, *, required: bool = Fal
     fine = pl.col("number").is_finite().fill_null(False) | (pl.lit(not required) & empty)
     wrong = parsed.filter(~fine).head(1)
     if wrong.height:
-        raise InputError(f"'{column}' is a number", value=wrong["text"][0], file=file, line=wrong[LINE][0])
+        value = wrong["text"][0]
+        cure = "write decimals with a point" if re.fullmatch(r"\s*-?\d+,\d+\s*", value or "") else ""
+        raise InputError(f"'{column}' is a number", value=value, file=file, line=wrong[LINE][0], cure=cure)
     return parsed["number"].alias(column)
 
 
