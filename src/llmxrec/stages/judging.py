@@ -18,7 +18,7 @@ from llmxrec.generators.specs import read_spec, slug
 from llmxrec.notes import read_notes
 from llmxrec.progress import progress
 from llmxrec.stages.timing import timed
-from llmxrec.tuning.adapters import check_apart, tuned_on
+from llmxrec.tuning.adapters import check_apart, made_of, tuned_on
 from llmxrec.workspace import Workspace, atomic
 
 
@@ -84,10 +84,7 @@ def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
 
     Raises InputError where the adapter is gone, so that nobody can say.
     """
-    kind, _, rest = spec.partition(":")
-    if kind == "pairwise":
-        return _learned_from(workspace, rest)
-    adapter = rest if kind == "reward" else read_spec(spec).adapter if "+" in spec else None
+    adapter = _folder(spec)
     if adapter is None:
         return frozenset()
     for folder in (workspace.path / adapter, Path(adapter), workspace.path / "adapters" / Path(adapter).name):
@@ -97,8 +94,21 @@ def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
     raise InputError("the adapter is there, for its card to say whom it was tuned on", value=spec, cure=cure)
 
 
+def _folder(spec: str) -> str | None:
+    """The folder of what was tuned or trained before, that the spec of a generator or a judge names, if any."""
+    kind, _, rest = spec.partition(":")
+    if kind == "pairwise":
+        return _folder(rest)
+    if kind == "text" or (kind == "reward" and not rest.startswith("hf:")):
+        return rest or None
+    return read_spec(rest if kind == "reward" else spec).adapter if "+" in spec else None
+
+
 def judge_settings(spec: str, judge: Judge, train: Path | None, seed: int) -> dict[str, Any]:
-    """All that decides what a judge says: itself, and for one that was trained for this, what on."""
+    """All that decides what a judge says: itself, what lies in the folder that it names, if any, and for one that was
+    trained for this, what on."""
     learned = isinstance(judge, Learner) and train is not None
     digest = hashlib.blake2b(labelled(train).read_bytes(), digest_size=8).hexdigest() if learned and train else None
-    return {"judge": spec, "learned_from": digest, "seed": seed}
+    folder = _folder(spec)
+    adapter = None if folder is None else made_of(Path(folder))
+    return {"judge": spec, "adapter": adapter, "learned_from": digest, "seed": seed}
