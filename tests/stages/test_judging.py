@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from tests.stages.worlds import explained, named, small_workspace
 
+from llmxrec.errors import InputError
 from llmxrec.evaluation.judges.text import TextJudge
-from llmxrec.stages.judging import judge_settings
+from llmxrec.recipe import GeneratorRecipe
+from llmxrec.records import Case, Ruling
+from llmxrec.stages.judging import judge_explanations, judge_settings
+from llmxrec.workspace import Workspace
+
+
+class First:
+    """Prefers what is shown first; stops like a killed process after `limit` rulings."""
+
+    name = "first"
+    order_free = False
+
+    def __init__(self, limit: int = 100) -> None:
+        self.limit = limit
+
+    def judge(self, cases: Iterable[Case]) -> Iterator[Ruling]:
+        for case in cases:
+            for first, second in permutations(range(len(case.texts)), 2):
+                if not self.limit:
+                    raise KeyboardInterrupt
+                self.limit -= 1
+                yield Ruling(case.key, first, second, "first")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    """Three rows, each explained by two."""
+    workspace = small_workspace(tmp_path / "w")
+    explained(workspace, GeneratorRecipe(spec="template", name="brief"), named)
+    explained(workspace, GeneratorRecipe(spec="template", name="wordy"), lambda prompt: f"{named(prompt)} Really.")
+    return workspace
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_new_verdicts_never_lie_beside_what_another_judge_was_worth(place: Workspace, limit: int) -> None:
+    """The verdicts of a judge found valid were deleted; one that nobody measured is stopped at once, or soon."""
+    validity = place.validity("bpr", "first")
+    validity.parent.mkdir(parents=True)
+    validity.write_text(json.dumps({"measured": True, "valid": True}))
+    with pytest.raises(KeyboardInterrupt):
+        judge_explanations(place, "bpr", First(limit), None, {"judge": "first"})
+    assert json.loads(validity.read_text()) == {"measured": False}
+
+
+def test_a_refused_judge_changes_nothing(place: Workspace) -> None:
+    judge_explanations(place, "bpr", First(), None, {"judge": "first", "seed": 1})
+    place.validity("bpr", "first").write_text("what it was worth")
+    files = {file: file.read_bytes() for file in place.path.rglob("*") if file.is_file()}
+    with pytest.raises(InputError, match="holds answers made with seed = 1"):
+        judge_explanations(place, "bpr", First(), None, {"judge": "first", "seed": 2})
+    assert {file: file.read_bytes() for file in place.path.rglob("*") if file.is_file()} == files
+
+
+def test_a_judge_trained_here_on_a_named_model_learned_from_nobody_before(place: Workspace) -> None:
+    assert judge_explanations(place, "bpr", First(), None, {"judge": "reward:hf:some/model"}).asked == {"ok": 6}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,12 +91,14 @@ def judge_contests(
     file: Path,
     *,
     settings: Mapping[str, Any] | None = None,
+    begin: Callable[[], None] | None = None,
     advance: Advance = quiet,
 ) -> Judged:
     """Have `judge` compare what `file` does not hold yet, and append each verdict to it as it comes.
 
     A recommendation counts as judged when all its comparisons are there and none has failed; else all of them are asked
     again. `settings` is what decides the verdicts, noted beside the ledger; verdicts made otherwise are refused.
+    `begin` is called when nothing is refused any more, before anything is asked.
     """
     outcome = Judged()
     waiting: dict[str, Contest] = {}
@@ -109,6 +111,8 @@ def judge_contests(
             if row.get("status") != "failed":
                 done.setdefault(str(row.get("case")), set()).add((str(row.get("first")), str(row.get("second"))))
 
+        if begin is not None:
+            begin()
         log.info("%s: verdicts on %s recommendations are kept from before", file, f"{len(done):,}")
 
         def missing() -> Iterator[Case]:

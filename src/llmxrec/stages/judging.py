@@ -45,22 +45,37 @@ def judge_explanations(
             cure="llmxrec explain, or llmxrec import",
         )
     label = slug(judge.name)
+
+    def begin() -> None:
+        _note_worth(workspace.validity(recommender, label), measured)
+
     with (
         timed(workspace, "judge", recommender, label) as rows,
         progress(f"judging {recommender} with {judge.name}", len(compared)) as advance,
     ):
         outcome = judge_contests(
-            compared, judge, recommender, workspace.verdicts(recommender, label), settings=settings, advance=advance
+            compared,
+            judge,
+            recommender,
+            workspace.verdicts(recommender, label),
+            settings=settings,
+            begin=begin,
+            advance=advance,
         )
         rows(outcome.asked.total())
     outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
+    return outcome
+
+
+def _note_worth(file: Path, measured: Measured | None) -> None:
+    """Write what a judge was found to be worth to `file`: before its verdicts, so that a kill leaves none beside what
+    another was worth."""
     worth: dict[str, Any] = {"measured": False}
     if measured is not None:
         about = {pair.case.domain.name for some in measured.pairs.values() for pair in some.pairs if pair.case.domain}
         worth = {"measured": True, **measured.validity.to_json(), "domains": sorted(about)}
-    with atomic(workspace.validity(recommender, label)) as file:
-        file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
-    return outcome
+    with atomic(file) as draft:
+        draft.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
 
 
 def tuned_people(workspace: Workspace, recommender: str) -> dict[str, frozenset[str]]:
