@@ -12,6 +12,7 @@ from tests.stages.worlds import explained, named, small_workspace
 
 from llmxrec.errors import InputError
 from llmxrec.evaluation.judges.text import TextJudge
+from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.recipe import GeneratorRecipe
 from llmxrec.records import Case, Ruling
 from llmxrec.stages.judging import judge_explanations, judge_settings
@@ -63,6 +64,17 @@ def test_a_refused_judge_changes_nothing(place: Workspace) -> None:
     with pytest.raises(InputError, match="holds answers made with seed = 1"):
         judge_explanations(place, "bpr", First(), None, {"judge": "first", "seed": 2})
     assert {file: file.read_bytes() for file in place.path.rglob("*") if file.is_file()} == files
+
+
+def test_verdicts_on_what_is_no_longer_said_are_told(place: Workspace) -> None:
+    """Anna's row was explained anew, and there is nothing to compare: what was said of it does not count."""
+    assert judge_explanations(place, "bpr", First(), None, {"judge": "first"}).outdated == 0
+    file = place.explanations("bpr", "wordy")
+    with Ledger(file) as ledger:
+        ledger.append({**next(read_ledger(file)), "status": "refused"})
+    outcome = judge_explanations(place, "bpr", First(), None, {"judge": "first"})
+    assert (outcome.known, outcome.outdated) == (2, 2)
+    assert outcome.lines()[-1] == "2 verdicts of before are on texts that have changed since: they do not count"
 
 
 def test_a_judge_trained_here_on_a_named_model_learned_from_nobody_before(place: Workspace) -> None:

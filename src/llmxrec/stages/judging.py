@@ -11,7 +11,7 @@ from typing import Any
 from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import Measured
 from llmxrec.evaluation.judges.protocol import Judge, Learner
-from llmxrec.evaluation.judging import Judged, contests, judge_contests
+from llmxrec.evaluation.judging import Judged, contests, judge_contests, standing
 from llmxrec.evaluation.pairs import labelled
 from llmxrec.evaluation.reading import read_part
 from llmxrec.generators.specs import read_spec, slug
@@ -45,6 +45,7 @@ def judge_explanations(
             cure="llmxrec explain, or llmxrec import",
         )
     label = slug(judge.name)
+    verdicts = workspace.verdicts(recommender, label)
 
     def begin() -> None:
         _note_worth(workspace.validity(recommender, label), measured)
@@ -57,13 +58,14 @@ def judge_explanations(
             compared,
             judge,
             recommender,
-            workspace.verdicts(recommender, label),
+            verdicts,
             settings=settings,
             begin=begin,
             advance=advance,
         )
         rows(outcome.asked.total())
     outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
+    _, outcome.outdated = standing(verdicts, found)
     return outcome
 
 
