@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -128,6 +129,39 @@ def test_asking_comes_to_an_end(again: int, otherwise: str, file: Path) -> None:
     assert once_more.asked == {} and once_more.known == 3, "and is over"
 
 
+def test_each_row_is_asked_as_often_as_allowed_however_the_others_fare(file: Path) -> None:
+    """Bob's second answer may be sent, as anna's second may not: as many rejections in all as before that round."""
+    tries = Counter[str]()
+
+    def script(prompt: Prompt) -> str:
+        user = prompt.instruction.user.user_id
+        tries[user] += 1
+        bad = user == "anna" or (user == "bob" and tries[user] < 2)
+        return "Watch Interstellar." if bad else named(prompt)
+
+    outcome, table = run(script, file, again=2)
+    assert tries == {"anna": 3, "bob": 2, "cleo": 1}
+    assert table["source"].to_list() == ["template", "generator", "generator"]
+    assert table["status"].to_list() == ["ok"] * 3 and (outcome.rejected, outcome.replaced) == (4, 1)
+
+
+def test_a_row_without_an_answer_is_not_asked_for_ever(file: Path) -> None:
+    """Anna's first answer may not be sent, and there is no other; the next run asks for it."""
+    tries = Counter[str]()
+
+    def script(prompt: Prompt) -> Answer | str:
+        tries[prompt.instruction.user.user_id] += 1
+        if prompt.instruction.user.user_id != "anna":
+            return named(prompt)
+        lost = Answer(prompt.key, "", "failed", detail="lost")
+        return "Watch Interstellar." if tries["anna"] == 1 else lost if tries["anna"] == 2 else named(prompt)
+
+    outcome, _ = run(script, file)
+    assert outcome.asked == {"ok": 2, "failed": 1} and tries["anna"] == 2
+    outcome, table = run(script, file)
+    assert outcome.asked == {"ok": 1} and table["source"].to_list() == ["generator"] * 3
+
+
 @pytest.mark.parametrize("limit", range(8))
 def test_stopped_anywhere_the_same_is_asked_and_written_in_the_end(limit: int, file: Path, tmp_path: Path) -> None:
     def script(prompt: Prompt) -> str:
@@ -145,18 +179,38 @@ def test_stopped_anywhere_the_same_is_asked_and_written_in_the_end(limit: int, f
     assert counts[0] == counts[1] == 4, "nothing was asked once more than allowed"
 
 
-def test_what_is_asked_again_is_paid_within_the_limit(file: Path) -> None:
-    price = Price(1_000.0, 1_000.0)
-    outcome = explain(
-        questions(Counting(script=lambda prompt: "Watch Interstellar."), top=1),
-        file,
-        price=price,
-        max_tokens=10,
-        max_cost=2.0,
-        verifier=verifier(again=5),
-    )
-    spent = sum(row["cost"] or 0.0 for row in read_ledger(file))
-    assert spent == pytest.approx(outcome.cost) and outcome.cost <= 2.0 and outcome.out_of_money
+def each_byte_a_token(prompt: Prompt) -> Answer:
+    """An answer that may never be sent, from a model that reads as many tokens as any could, and writes ten."""
+    read = sum(len(message.content.encode()) + 16 for message in prompt.messages)
+    return Answer(prompt.key, "Watch Interstellar.", "ok", read, 10)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+@given(limit=st.floats(1_000, 20_000))
+@settings(max_examples=30, deadline=None)
+def test_what_is_asked_again_is_paid_within_the_limit(limit: float, counted: bool) -> None:
+    """At 1 USD a token, costs are bytes. What is asked again is longer: it tells what was wrong."""
+    import tempfile
+
+    read: list[int] = []
+
+    def script(prompt: Prompt) -> Answer:
+        answer = each_byte_a_token(prompt)
+        read.append(answer.input_tokens or 0)
+        return answer if counted else Answer(prompt.key, answer.text)
+
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = explain(
+            questions(Counting(script=script), top=1),
+            Path(folder, "scripted.jsonl"),
+            price=Price(1_000_000.0, 1_000_000.0),
+            max_tokens=10,
+            max_cost=limit,
+            verifier=verifier(again=5),
+        )
+        kept = sum(row["cost"] for row in read_ledger(Path(folder, "scripted.jsonl")))
+    assert outcome.cost == kept == sum(read) + 10 * len(read) <= limit
+    assert outcome.out_of_money == (len(read) < 18)
 
 
 words = st.sampled_from(

@@ -13,6 +13,10 @@ import tomli_w
 from llmxrec.errors import InputError
 from llmxrec.workspace import atomic, plain
 
+_WHERE_TOLD = frozenset({"adapter"})
+"""Settings that are compared only where both tell them: notes were written without them, and what is checked before an
+adapter was tuned cannot tell what it will be made of."""
+
 log = logging.getLogger(__name__)
 
 
@@ -37,13 +41,20 @@ def refuse_to_mix(
     """
     wanted, before = plain(settings), read_notes(file)
     if before and file.exists() and file.stat().st_size:
-        for key in only or [*wanted, *before]:
-            if before.get(key) != wanted.get(key):
-                raise InputError(
-                    f"{file.name} holds answers made with {key} = {before.get(key)!r}",
-                    value=wanted.get(key),
-                    cure=cure,
-                )
+        key = differing(before, wanted, only)
+        if key is not None:
+            raise InputError(
+                f"{file.name} holds answers made with {key} = {before.get(key)!r}", value=wanted.get(key), cure=cure
+            )
+
+
+def differing(before: Mapping[str, Any], wanted: Mapping[str, Any], only: Collection[str] | None = None) -> str | None:
+    """The first setting, of those in `only` (None: of all), in which two notes differ; None where they do in none."""
+    for key in only or [*wanted, *before]:
+        told = key not in _WHERE_TOLD or (key in before and key in wanted)
+        if told and before.get(key) != wanted.get(key):
+            return key
+    return None
 
 
 def read_notes(file: Path) -> dict[str, Any]:

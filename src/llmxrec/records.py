@@ -241,8 +241,9 @@ class Pair:
 class Verdict:
     """A comparison of two explanations, made by a judge, or by a person (`judge` is then `people`, `rater` who).
 
-    `first` and `second` are generators, in the order their texts were shown; `order_free` where no order was. The rest
-    as in Ruling.
+    `first` and `second` are generators, in the order their texts were shown; `order_free` where no order was. `case` is
+    a digest of all texts of the recommendation that were compared, and of what was asked; empty where nobody noted it.
+    The rest as in Ruling.
     """
 
     recommender: str
@@ -257,6 +258,7 @@ class Verdict:
     raw: str = ""
     order_free: bool = False
     rater: str = ""
+    case: str = ""
 
 
 @dataclass(frozen=True, slots=True)

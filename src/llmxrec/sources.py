@@ -15,9 +15,8 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.tablefiles import read_table
 from llmxrec.datasets.textfiles import LINE, read_json_rows
 from llmxrec.errors import InputError
-from llmxrec.evaluation.judging import contests
+from llmxrec.evaluation.judging import contests, standing
 from llmxrec.evaluation.reading import known_histories, read_part
-from llmxrec.evaluation.verdicts import read_verdicts
 from llmxrec.generators.replies import ended
 from llmxrec.prompts.instructions import Instructions, PromptSettings, shown_for_attributes
 from llmxrec.prompts.targets import Targets
@@ -139,8 +138,12 @@ def attributes_from(
 
 def preferences_from(workspace: Workspace, recommender: str, judge: str) -> Preferences:
     """Which explanations of `recommender` the verdicts called `judge` prefer, as rows to learn from."""
-    compared = contests(read_part(workspace), recommender)
-    return from_verdicts(compared, read_verdicts(workspace.verdicts(recommender, judge)))
+    compared = list(contests(read_part(workspace), recommender))
+    verdicts, outdated = standing(workspace.verdicts(recommender, judge), compared)
+    found = from_verdicts(compared, verdicts)
+    if outdated:
+        found.dropped["on texts that have changed since"] = outdated
+    return found
 
 
 def drawn(lessons: Lessons, people: int, seed: int) -> Lessons:

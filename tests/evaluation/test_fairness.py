@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from tests.worlds import BAMBI, FARGO, HEAT, MOVIES
 
+from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.demo.simulation import simulate
 from llmxrec.errors import InputError
 from llmxrec.evaluation.fairness import (
@@ -29,11 +30,14 @@ from llmxrec.evaluation.fairness import (
 from llmxrec.evaluation.material import Question
 from llmxrec.evaluation.tone import tone
 from llmxrec.evidence.claims import ClaimReader
+from llmxrec.evidence.verification import Verification
 from llmxrec.generators.scripted import ScriptedGenerator
-from llmxrec.ledger import read_ledger
+from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.recipe import GeneratorRecipe, PriceRecipe
 from llmxrec.records import Instruction, Prompt, User
+from llmxrec.settings import check
+from llmxrec.stages.explaining import explain_recommendations, questions_about
 from llmxrec.stages.fairness import Flip, ask_flipped, flip, measure_fairness
 from llmxrec.stages.recommending import recommend
 from llmxrec.workspace import Workspace
@@ -278,6 +282,71 @@ def test_the_limit_of_cost_is_of_both_values_together(demo: Workspace) -> None:
     more = generator.model_copy(update={"max_cost": 0.1})
     one, other = dict(ask_flipped(demo, scripted(demo, lambda prompt: "Try it.", more, "gender"))).values()
     assert (one.known, other.known + other.asked["ok"]) == (60, 60) and not other.out_of_money
+
+
+def test_the_limit_counts_what_the_other_value_cost_before(demo: Workspace) -> None:
+    """Asked first about one value and then, the two swapped, first about the other."""
+    price = PriceRecipe(input=1.0, output=1.0)
+    generator = GeneratorRecipe(spec="template", name="swapped", price=price, max_cost=0.025)
+    asked = scripted(demo, lambda prompt: "Try it.", generator, "gender")
+    for _ in range(2):
+        outcomes = dict(ask_flipped(demo, asked))
+        assert sum(outcome.cost for outcome in outcomes.values()) <= 0.025
+        one, other = asked.values
+        asked = dataclasses.replace(asked, values=(other, one), questions=asked.questions[::-1])
+    assert all(outcome.cost > 0 for outcome in outcomes.values())
+
+
+def explained(demo: Workspace, say: Callable[[Prompt], str], name: str, rules: Verification | None = None) -> None:
+    """Have a generator with this script explain what is recommended to the sixty."""
+    asked = questions_about(demo, "popularity", GeneratorRecipe(spec="template"), PromptSettings())
+    asked = dataclasses.replace(asked, generator=ScriptedGenerator(say))
+    explain_recommendations(demo, GeneratorRecipe(spec="template", name=name), asked, rules)
+
+
+def as_a(prompt: Prompt) -> str:
+    return f'As a {prompt.instruction.user.attributes["gender"]} you may like "{prompt.instruction.candidate.title}".'
+
+
+def test_what_was_explained_is_not_asked_again(demo: Workspace) -> None:
+    explained(demo, as_a, "before")
+    asked = scripted(demo, as_a, GeneratorRecipe(spec="template", name="before"), "gender")
+    genders = Dataset.load(demo.dataset).users["gender"].to_list()
+    for value, outcome in ask_flipped(demo, asked):
+        known = genders.count(value)
+        assert (outcome.known, outcome.asked["ok"]) == (known, 60 - known) and known > 20
+
+
+@pytest.mark.parametrize("again", [0, 2])
+def test_what_was_verified_is_not_compared_with_what_was_not(demo: Workspace, again: int) -> None:
+    """As a woman is told to nobody, so that fixed sentences were sent; of a flip, both texts are the generator's."""
+    name = f"verified-{again}"
+    explained(demo, as_a, name, Verification(again=again))
+    sent = {row["source"] for row in read_ledger(demo.explanations("popularity", name)) if row["status"] == "ok"}
+    assert sent == {"template"}
+    found = {one.measure: one for one in flipped(demo, as_a, name)}
+    assert found["words"].difference == (0.0, 0.0, 0.0) and found[CHANGED].mean == (1.0, 1.0, 1.0)
+    for file in demo.flips("popularity"):
+        if file.name.startswith(name):
+            assert all(row["text"].startswith("As a ") for row in read_ledger(file))
+
+
+def test_what_was_verified_and_copied_before_is_not_measured(demo: Workspace) -> None:
+    found = {one.measure: one for one in flipped(demo, as_a, "older")}
+    assert (found[CHANGED].rows, found["words"].rows) == (60, 60)
+    file = next(file for file in demo.flips("popularity") if file.name.startswith("older"))
+    with Ledger(file) as ledger:
+        ledger.append({**next(read_ledger(file)), "text": "Fixed.", "source": "template"})
+    again = measure_fairness(demo, "popularity", ["older"], ["gender"])
+    found = {one.measure: one for one in again if one.how == "flipped"}
+    assert (found[CHANGED].rows, found["words"].rows) == (59, 59)
+
+
+def test_what_was_explained_otherwise_is_not_taken_over(demo: Workspace) -> None:
+    explained(demo, as_a, "hotter")
+    hotter = {"spec": "template", "name": "hotter", "settings": {"temperature": 1.5}}
+    asked = scripted(demo, as_a, check(GeneratorRecipe, hotter, "the generator"), "gender")
+    assert all(outcome.asked["ok"] == 60 for _, outcome in ask_flipped(demo, asked))
 
 
 @pytest.mark.parametrize("value", ["a/b", "../../x", "C:\\x", "50 %", "é=1", ".", "a\nb"])

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from itertools import permutations
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.worlds import BAMBI, FARGO, HEAT, MOVIES, SUSPECTS
 
 from llmxrec.errors import InputError, WorkError
-from llmxrec.evaluation.judging import Contest, contests, judge_contests
+from llmxrec.evaluation.judging import Contest, contests, judge_contests, standing
 from llmxrec.evaluation.material import Answers, Part, Question
-from llmxrec.ledger import read_ledger
-from llmxrec.records import Case, Explanation, Instruction, Ruling, Status, User
+from llmxrec.evaluation.ranking import outcomes
+from llmxrec.evaluation.verdicts import read_verdicts
+from llmxrec.ledger import Ledger, read_ledger
+from llmxrec.records import Case, Explanation, Instruction, Ruling, Status, User, Verdict
 
 
 class Longer:
@@ -167,3 +171,71 @@ def test_a_judge_that_loses_rulings_or_rules_too_often_is_told(file: Path) -> No
         judge_contests(compared(), Broken(), "bpr", file)
     with pytest.raises(WorkError, match="too often"):
         judge_contests(compared(), Twice(), "bpr", file.with_name("twice.jsonl"))
+
+
+ANEW = replace(WORDY, rows=[replace(WORDY.rows[0], text="Brief."), *WORDY.rows[1:]])
+"""What `wordy` says after it explained anna's row anew."""
+
+
+def users(table: pl.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(table["user_id"], table["first"], strict=True))
+
+
+ANNA = [("anna", "brief"), ("anna", "wordy")]
+BOB = [("bob", "brief"), ("bob", "wordy")]
+
+
+def test_verdicts_on_texts_that_are_no_more_do_not_count(file: Path) -> None:
+    judge_contests(compared(), Longer(), "bpr", file)
+    table, outdated = standing(file, compared())
+    assert users(table) == ANNA + BOB and outdated == 0 and table.equals(read_verdicts(file))
+    table, outdated = standing(file, compared(wordy=ANEW))
+    assert users(table) == BOB and outdated == 2
+    refused = replace(WORDY, rows=[replace(WORDY.rows[0], status="refused"), *WORDY.rows[1:]])
+    assert standing(file, compared(wordy=refused))[1] == 2, "nothing of anna's is compared any more"
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_the_two_orders_of_a_pair_are_about_the_same_texts(limit: int, file: Path) -> None:
+    """Judging anew is stopped after one order, or both: the other order of before was about another text."""
+    judge_contests(compared(), Longer(), "bpr", file)
+    with suppress(KeyboardInterrupt):
+        judge_contests(compared(wordy=ANEW), Longer(limit), "bpr", file)
+    for table in (read_verdicts(file), standing(file, compared(wordy=ANEW))[0]):
+        assert users(table) == BOB + ANNA[:limit]
+    assert standing(file, compared(wordy=ANEW))[1] == 2 - limit
+    assert users(standing(file, compared())[0]) == ANNA + BOB, "and when the text is as it was, so are the verdicts"
+
+
+def test_verdicts_stay_when_a_generator_comes(file: Path) -> None:
+    """The texts of a recommendation are others then; those that were judged are the same."""
+    judge_contests(compared(), Longer(), "bpr", file)
+    more = replace(saying("There is more to it."), generator="more")
+    asked = part()
+    three = list(contests(replace(asked, answers=[*asked.answers, more]), "bpr"))
+    kept, outdated = standing(file, three)
+    assert outdated == 0 and outcomes(kept).equals(outcomes(read_verdicts(file)))
+    with suppress(KeyboardInterrupt):
+        judge_contests(three, Longer(1), "bpr", file)
+    assert users(standing(file, three)[0]) == [ANNA[1], *BOB, ANNA[0]], "one was asked again, the others stand"
+    judge_contests(three, Longer(), "bpr", file)
+    kept, outdated = standing(file, three)
+    assert kept.height == 14 and outdated == 0, "of three texts each for anna and bob, of two for cleo"
+    kept, outdated = standing(file, compared())
+    assert sorted(users(kept)) == ANNA + BOB and outdated == 10, "and where it goes, what was asked without it stands"
+
+
+def test_what_others_said_stays(file: Path) -> None:
+    """Verdicts of people, or made elsewhere, do not tell what texts they were about."""
+    said = asdict(Verdict("bpr", "people", "anna", "suspects", "brief", "wordy", "first", rater="p1"))
+    with Ledger(file) as ledger:
+        ledger.append(said)
+        ledger.append({key: value for key, value in said.items() if key != "case"} | {"rater": "p2"})
+    table, outdated = standing(file, compared(wordy=ANEW))
+    assert table["rater"].to_list() == ["p1", "p2"] and outdated == 0
+
+
+def test_all_verdicts_stay_where_no_texts_are(file: Path) -> None:
+    judge_contests(compared(), Longer(), "bpr", file)
+    table, outdated = standing(file, [])
+    assert users(table) == ANNA + BOB and outdated == 0

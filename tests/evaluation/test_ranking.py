@@ -188,6 +188,7 @@ def many(users: int, chances: dict[str, float], seed: int = 5) -> pl.DataFrame:
         pl.lit("").alias("raw"),
         pl.lit(False).alias("order_free"),
         pl.lit("").alias("rater"),
+        pl.lit("").alias("case"),
     )
 
 

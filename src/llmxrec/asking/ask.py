@@ -101,7 +101,8 @@ class _Asking:
     """A run under way: what was answered before, what is being asked, and what has to be asked again.
 
     `rejected` has, by prompt, what was wrong with each answer that may not be sent, until one may or none is left to
-    ask for. Only such prompts are held in memory, so that a million rows stream through.
+    ask for. Only such prompts are held in memory, so that a million rows stream through. `waiting` has, by prompt, the
+    question under way and the prompt that asks it now.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class _Asking:
         self.outcome = Outcome(rows=len(questions))
         self.done: set[str] = set()
         self.rejected: dict[str, list[str]] = {}
-        self.waiting: dict[str, Question] = {}
+        self.waiting: dict[str, tuple[Question, Prompt]] = {}
 
     def remember(self, row: Mapping[str, Any]) -> None:
         """Count in a row of an earlier run."""
@@ -135,10 +136,10 @@ class _Asking:
         log.info("%s: %s rows, %s answers are kept from before", file, f"{self.outcome.rows:,}", f"{kept:,}")
         self._round(self._missing())
         while self.verifier is not None and self.rejected and not self.outcome.out_of_money:
-            before = sum(map(len, self.rejected.values()))
+            before = {key: len(wrong) for key, wrong in self.rejected.items()}
             log.info("%s answers may not be sent; these rows are asked again", f"{len(self.rejected):,}")
             self._round(self._again())
-            if sum(map(len, self.rejected.values())) == before:
+            if {key: len(wrong) for key, wrong in self.rejected.items()} == before:
                 break  # what is left got no answer, or is of rows that are not asked about this time
         self.outcome.cost = self.purse.spent
 
@@ -148,8 +149,8 @@ class _Asking:
             for answer in answers:
                 if answer.key not in self.waiting:
                     raise WorkError(f"generator '{name}' answered a prompt that it was not asked, or twice")
-                question = self.waiting.pop(answer.key)
-                self._keep(question, answer, self.purse.pay(question.prompt, answer))
+                question, asked = self.waiting.pop(answer.key)
+                self._keep(question, answer, self.purse.pay(asked, answer))
         if self.waiting:
             raise WorkError(f"generator '{name}' left {len(self.waiting)} prompts without an answer")
 
@@ -180,9 +181,13 @@ class _Asking:
         wrong = self.rejected.get(prompt.key, [])
         if self.verifier is not None and len(wrong) > self.verifier.rules.again:
             self._replace(question)
-        elif self.purse.reserve(prompt):
-            self.waiting[prompt.key] = question
-            yield asked_again(prompt, wrong[-1], derive(prompt.seed, "again", len(wrong))) if wrong else prompt
+            return
+        if wrong:
+            # It is longer then: what it costs is not what the first attempt did.
+            prompt = asked_again(prompt, wrong[-1], derive(prompt.seed, "again", len(wrong)))
+        if self.purse.reserve(prompt):
+            self.waiting[prompt.key] = question, prompt
+            yield prompt
         else:
             self.outcome.out_of_money = True
 

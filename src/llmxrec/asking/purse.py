@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from llmxrec.asking.answers import answer_rows
 from llmxrec.generators.prices import Price, cost
 from llmxrec.records import Answer, Prompt
+
+
+def spent_on(file: Path, price: Price | None) -> float:
+    """What the ledger `file` has cost so far, in USD."""
+    purse = Purse(price, 0, None)
+    for row in answer_rows(file):
+        purse.remember(row)
+    return purse.spent
 
 
 @dataclass

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from llmxrec.errors import WorkError
 from llmxrec.evaluation.judges.protocol import Judge
 from llmxrec.evaluation.material import Part, Row
+from llmxrec.evaluation.verdicts import ASKED, latest, read_all_verdicts
 from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.notes import settle
 from llmxrec.progress import Advance, quiet
@@ -60,17 +63,47 @@ def contests(part: Part, recommender: str) -> Iterator[Contest]:
         yield Contest(replace(case, key=_digest(user_id, item_id, generators, case)), user_id, item_id, generators)
 
 
+def standing(file: Path, compared: Iterable[Contest]) -> tuple[pl.DataFrame, int]:
+    """The verdicts of the ledger `file` (columns of VERDICTS) on texts as they are `compared` now, and how many were on
+    others, and so are left out.
+
+    One stays where another generator has come since. All stay where nothing is compared, and those whose texts nobody
+    noted: what people, or others elsewhere, said. Raises InputError as `read_verdicts` does.
+    """
+    told = read_all_verdicts(file)
+    contests = {(contest.user_id, contest.item_id): contest for contest in compared}
+    if not contests:
+        return latest(told), 0
+    cases = told.filter(pl.col("case") != "").group_by("case", "user_id", "item_id").agg("first", "second")
+    now = {"": ""}
+    for key, user_id, item_id, first, second in cases.iter_rows():
+        contest = contests.get((user_id, item_id))
+        if contest is not None and key in (contest.case.key, _key_of(contest, {*first, *second})):
+            now[key] = contest.case.key
+    kept = told.filter(pl.col("case").is_in([*now])).with_columns(pl.col("case").replace(now))
+    return latest(kept), told.unique(ASKED).height - kept.unique(ASKED).height
+
+
+def _key_of(contest: Contest, generators: Collection[str]) -> str:
+    """The key that the case would have, did only these `generators` explain the recommendation."""
+    both = zip(contest.generators, contest.case.texts, strict=True)
+    told = {name: text for name, text in both if name in generators}
+    return _digest(contest.user_id, contest.item_id, tuple(told), replace(contest.case, texts=tuple(told.values())))
+
+
 @dataclass
 class Judged:
     """What a run did: `rows` recommendations compared, of which `known` were before; verdicts of this run by status.
 
-    `left_out` counts the people whose rows are not compared, because a generator or the judge was tuned on them.
+    `left_out` counts the people whose rows are not compared, because a generator or the judge was tuned on them;
+    `outdated` the verdicts on texts that have been written anew since (see `standing`).
     """
 
     rows: int = 0
     known: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     left_out: int = 0
+    outdated: int = 0
 
     def lines(self) -> list[str]:
         """The outcome for people."""
@@ -80,6 +113,10 @@ class Judged:
         if self.left_out:
             lines.append(
                 f"{self.left_out:,} people are left out: a compared generator, or the judge, was tuned on them"
+            )
+        if self.outdated:
+            lines.append(
+                f"{self.outdated:,} verdicts of before are on texts that have changed since: they do not count"
             )
         return lines
 
@@ -91,12 +128,14 @@ def judge_contests(
     file: Path,
     *,
     settings: Mapping[str, Any] | None = None,
+    begin: Callable[[], None] | None = None,
     advance: Advance = quiet,
 ) -> Judged:
     """Have `judge` compare what `file` does not hold yet, and append each verdict to it as it comes.
 
     A recommendation counts as judged when all its comparisons are there and none has failed; else all of them are asked
     again. `settings` is what decides the verdicts, noted beside the ledger; verdicts made otherwise are refused.
+    `begin` is called when nothing is refused any more, before anything is asked.
     """
     outcome = Judged()
     waiting: dict[str, Contest] = {}
@@ -109,6 +148,8 @@ def judge_contests(
             if row.get("status") != "failed":
                 done.setdefault(str(row.get("case")), set()).add((str(row.get("first")), str(row.get("second"))))
 
+        if begin is not None:
+            begin()
         log.info("%s: verdicts on %s recommendations are kept from before", file, f"{len(done):,}")
 
         def missing() -> Iterator[Case]:
@@ -126,7 +167,7 @@ def judge_contests(
             if ruling.key not in waiting:
                 raise WorkError(f"judge '{judge.name}' ruled on a case that it was not asked about, or too often")
             verdict = _verdict(waiting[ruling.key], ruling, judge, recommender)
-            ledger.append({**asdict(verdict), "case": ruling.key})
+            ledger.append(asdict(verdict))
             outcome.asked[verdict.status] += 1
             left[ruling.key] -= 1
             if not left[ruling.key]:
@@ -155,6 +196,7 @@ def _verdict(contest: Contest, ruling: Ruling, judge: Judge, recommender: str) -
         status=ruling.status,
         raw=ruling.raw,
         order_free=judge.order_free,
+        case=ruling.key,
     )
 
 

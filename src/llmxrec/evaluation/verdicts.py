@@ -26,11 +26,15 @@ VERDICTS = {
     "raw": pl.String,
     "order_free": pl.Boolean,
     "rater": pl.String,
+    "case": pl.String,
 }
 """Verdict as a table."""
 
 ASKED = ["recommender", "judge", "user_id", "item_id", "first", "second", "rater"]
 """What was asked, and whom: the key of a verdict. One asked again replaces the one before."""
+
+_LIST = ["recommender", "judge", "user_id", "item_id", "rater"]
+"""What is asked about, and whom."""
 
 PEOPLE = "people"
 """What the judge is called whose verdicts are those of people, each with the rater who said so."""
@@ -48,15 +52,27 @@ def as_table(verdicts: Iterable[Verdict]) -> pl.DataFrame:
 
 
 def latest(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The last verdict on each question: what was asked again counts once."""
-    return verdicts.unique(ASKED, keep="last", maintain_order=True)
+    """The last verdict on each question: what was asked again counts once.
+
+    Of a recommendation that was judged again with other texts, all that was said of those before goes: else the two
+    orders of a pair could be about different texts, where a run was stopped.
+    """
+    last = verdicts.filter(pl.col("case").eq_missing(pl.col("case").last().over(_LIST)))
+    return last.unique(ASKED, keep="last", maintain_order=True)
 
 
 def read_verdicts(file: Path) -> pl.DataFrame:
-    """The verdicts of the ledger `file`, one for each question (see `latest`). `order_free` and `rater` may be absent.
+    """The verdicts of the ledger `file`, one for each question (see `latest`). `order_free`, `rater` and `case` may be
+    absent.
 
     Raises InputError where there is no such file, and for the first line that is not a verdict.
     """
+    return latest(read_all_verdicts(file))
+
+
+def read_all_verdicts(file: Path) -> pl.DataFrame:
+    """All verdicts that the ledger `file` has, in its order, those included that others replaced (see
+    `read_verdicts`)."""
     if not file.exists():
         raise InputError("there are no such verdicts yet", value=str(file), cure="make them with: llmxrec judge")
     try:
@@ -65,11 +81,11 @@ def read_verdicts(file: Path) -> pl.DataFrame:
     except pl.exceptions.PolarsError:
         table = None
     if table is not None:
-        table = table.with_columns(pl.col("order_free").fill_null(False), pl.col("rater", "raw").fill_null(""))
+        table = table.with_columns(pl.col("order_free").fill_null(False), pl.col("rater", "raw", "case").fill_null(""))
     if table is None or not _all_fine(table):
         # A last line being written, or a wrong one, which this names.
         table = pl.DataFrame(list(_rows(file)), schema=VERDICTS)
-    return latest(table)
+    return table
 
 
 def _all_fine(table: pl.DataFrame) -> bool:
@@ -87,9 +103,10 @@ def _all_fine(table: pl.DataFrame) -> bool:
 
 def _rows(file: Path) -> Iterator[Record]:
     for number, row in enumerate(read_ledger(file), 1):
-        filled = {**dict.fromkeys(VERDICTS), "order_free": False, "rater": "", "raw": "", **row}
+        filled = {**dict.fromkeys(VERDICTS), "order_free": False, "rater": "", "raw": "", "case": "", **row}
         # Ids that are numbers are read as text, as polars does.
-        filled |= {name: str(filled[name]) for name in _NAMES if type(filled[name]) is int}
+        filled |= {name: str(filled[name]) for name in (*_NAMES, "case") if type(filled[name]) is int}
+        filled["case"] = "" if filled["case"] is None else filled["case"]
         if problem := _problem(filled):
             rule, value = problem
             raise InputError(rule, value=value, cure="mend or delete the line", file=file, line=number)
@@ -98,7 +115,7 @@ def _rows(file: Path) -> Iterator[Record]:
 
 def _problem(row: Record) -> tuple[str, object] | None:
     """Which rule of verdicts `row` breaks, and with what; None where it keeps them all."""
-    for name in (*_NAMES, "rater", "raw"):
+    for name in (*_NAMES, "rater", "raw", "case"):
         if not isinstance(row[name], str):
             return f"a verdict has '{name}', as text", row[name]
     if row["first"] == row["second"]:

@@ -26,6 +26,7 @@ from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, price_for
 from llmxrec.stages.timing import timed
 from llmxrec.stored import causes_of, knowledge, read_evidence, read_recommendations, what_was_known
+from llmxrec.tuning.adapters import made_of
 from llmxrec.workspace import Workspace
 
 _MOST_VALUES = 1000
@@ -114,12 +115,17 @@ def answer_settings(
     known: Mapping[str, Any],
     verification: Verification | None = None,
 ) -> dict[str, Any]:
-    """All that decides what an answer says; how fast it is asked for does not. `known`: see `knowledge`."""
+    """All that decides what an answer says; how fast it is asked for does not. `known`: see `knowledge`.
+
+    An adapter is told by where it lies and by what it is made of: another may come to lie there.
+    """
+    adapter = read_spec(generator.spec).adapter
     pace = {"batch_size", "concurrency", "timeout", "retries", "retry_lost"}
     sections = repr(load_template(prompt.template).sections)
     return {
         "spec": noted(generator.spec, workspace),
-        "taught_by": sorted(listed(read_spec(generator.spec).adapter, "taught_by")) or None,
+        "adapter": None if adapter is None else made_of(Path(adapter)),
+        "taught_by": sorted(listed(adapter, "taught_by")) or None,
         "seed": seed,
         **what_was_known(known),
         **prompt.model_dump(mode="json"),

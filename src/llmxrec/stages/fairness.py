@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from llmxrec.asking.ask import Outcome
+from llmxrec.asking.purse import spent_on
 from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
@@ -25,7 +26,7 @@ from llmxrec.generators.specs import GenerationSettings, make_generator, usual_n
 from llmxrec.generators.template import sentence
 from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.lookup import closest
-from llmxrec.notes import read_notes, refuse_to_mix, settle
+from llmxrec.notes import differing, read_notes, refuse_to_mix, settle
 from llmxrec.progress import progress
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.template import load_template
@@ -35,7 +36,7 @@ from llmxrec.settings import check
 from llmxrec.stages.explaining import answer_settings, placed, within_limit
 from llmxrec.stages.faithful import Ground
 from llmxrec.stored import causes_of, knowledge, read_evidence, read_recommendations, what_was_known
-from llmxrec.workspace import Workspace
+from llmxrec.workspace import Workspace, plain
 
 TEMPLATE = "template"
 """Whose sentences stand beside those of generators: they say the same to everybody."""
@@ -141,34 +142,39 @@ def ask_flipped(workspace: Workspace, asked: Flip) -> Iterator[tuple[str, Outcom
     """Have the generator answer both questions about everybody; yields each value with what came of it.
 
     What was answered before is not asked again, nor what the workspace's explanations have: whoever has the value is
-    explained there. The limit of cost is of both together.
+    explained there. The limit of cost is of both together, earlier runs included.
     """
-    left = asked.generator.max_cost
-    for value, questions in zip(asked.values, asked.questions, strict=True):
-        file = workspace.flipped(questions.recommender, asked.generator.label, asked.attribute, value)
+    price, most = price_for(asked.generator), asked.generator.max_cost
+    recommender, label = asked.questions[0].recommender, asked.generator.label
+    files = [workspace.flipped(recommender, label, asked.attribute, value) for value in asked.values]
+    for value, questions, file, other in zip(asked.values, asked.questions, files, reversed(files), strict=True):
         settings = asked.settings_of(value)
+        left = None if most is None else max(0.0, most - spent_on(other, price))
         _take_over(workspace, asked, questions, file, settings)
         with progress(f"asking {asked.generator.label}, {asked.attribute} {value}", len(questions)) as advance:
             outcome = explain(
                 questions,
                 file,
-                price=price_for(asked.generator),
+                price=price,
                 max_tokens=asked.generator.settings.max_tokens,
                 max_cost=left,
                 settings=settings,
                 advance=advance,
             )
-        left = None if left is None else max(0.0, left - outcome.cost)
         yield value, outcome
 
 
 def _take_over(
     workspace: Workspace, asked: Flip, questions: Questions, file: Path, settings: Mapping[str, Any]
 ) -> None:
-    """Copy to `file` what the workspace's explanations answer to the very same prompts; it costs nothing."""
-    explained = read_ledger(workspace.explanations(questions.recommender, asked.generator.label))
-    known = {row.get("prompt"): row for row in explained if row.get("status") in _ENDED}
-    if not known:
+    """Copy to `file` what the workspace's explanations answer to the very same prompts; it costs nothing.
+
+    Nothing of explanations that were made otherwise: what was verified, and asked again or replaced where it may not be
+    sent, would be compared with what comes of the first attempt.
+    """
+    explained = workspace.explanations(questions.recommender, asked.generator.label)
+    known = {row.get("prompt"): row for row in read_ledger(explained) if _taken(row)}
+    if not known or differing(read_notes(explained), plain(asked.settings)) is not None:
         return
     with Ledger(file) as ledger:
         settle(file, settings)
@@ -177,6 +183,11 @@ def _take_over(
             key = question.prompt.key
             if key in known and key not in done:
                 ledger.append({**{column: known[key].get(column) for column in SCHEMA}, "cost": 0.0})
+
+
+def _taken(row: Mapping[str, Any]) -> bool:
+    """Whether a row is an answer as it came: not one that was verified."""
+    return row.get("status") in _ENDED and row.get("source") is None
 
 
 def measure_fairness(
@@ -247,12 +258,15 @@ def _measured(
     questions: Mapping[Row, Question],
     reader: ClaimReader,
 ) -> pl.DataFrame:
-    """The measures of the last answer to each question in `file`. Raises InputError where it is about what is no longer
-    recommended."""
+    """The measures of the last answer to each question in `file`, but for what was verified, as files of before have.
+
+    Raises InputError where it is about what is no longer recommended.
+    """
     refuse_to_mix(
         file, known, only=list(known), cure="flip again as before, or delete the file: another was recommended since"
     )
-    table = read_explanations(file, recommended).filter(pl.col("status").is_not_null())
+    table = read_explanations(file, recommended)
+    table = table.filter(pl.col("status").is_not_null() & pl.col("source").is_null())
     rows = table.select("user_id", "item_id", "text", "status").iter_rows()
     texts = [((user, item), text, status) for user, item, text, status in rows]
     found = _with_flips(measure_texts(texts, questions, reader), texts, ground, questions, reader)

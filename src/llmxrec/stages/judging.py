@@ -11,14 +11,14 @@ from typing import Any
 from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import Measured
 from llmxrec.evaluation.judges.protocol import Judge, Learner
-from llmxrec.evaluation.judging import Judged, contests, judge_contests
+from llmxrec.evaluation.judging import Judged, contests, judge_contests, standing
 from llmxrec.evaluation.pairs import labelled
 from llmxrec.evaluation.reading import read_part
 from llmxrec.generators.specs import read_spec, slug
 from llmxrec.notes import read_notes
 from llmxrec.progress import progress
 from llmxrec.stages.timing import timed
-from llmxrec.tuning.adapters import check_apart, tuned_on
+from llmxrec.tuning.adapters import check_apart, made_of, tuned_on
 from llmxrec.workspace import Workspace, atomic
 
 
@@ -45,22 +45,39 @@ def judge_explanations(
             cure="llmxrec explain, or llmxrec import",
         )
     label = slug(judge.name)
+    verdicts = workspace.verdicts(recommender, label)
+
+    def begin() -> None:
+        _note_worth(workspace.validity(recommender, label), measured)
+
     with (
         timed(workspace, "judge", recommender, label) as rows,
         progress(f"judging {recommender} with {judge.name}", len(compared)) as advance,
     ):
         outcome = judge_contests(
-            compared, judge, recommender, workspace.verdicts(recommender, label), settings=settings, advance=advance
+            compared,
+            judge,
+            recommender,
+            verdicts,
+            settings=settings,
+            begin=begin,
+            advance=advance,
         )
         rows(outcome.asked.total())
     outcome.left_out = len({one.user_id for one in found} - {one.user_id for one in compared})
+    _, outcome.outdated = standing(verdicts, found)
+    return outcome
+
+
+def _note_worth(file: Path, measured: Measured | None) -> None:
+    """Write what a judge was found to be worth to `file`: before its verdicts, so that a kill leaves none beside what
+    another was worth."""
     worth: dict[str, Any] = {"measured": False}
     if measured is not None:
         about = {pair.case.domain.name for some in measured.pairs.values() for pair in some.pairs if pair.case.domain}
         worth = {"measured": True, **measured.validity.to_json(), "domains": sorted(about)}
-    with atomic(workspace.validity(recommender, label)) as file:
-        file.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
-    return outcome
+    with atomic(file) as draft:
+        draft.write_text(json.dumps(worth, indent=2) + "\n", encoding="utf-8")
 
 
 def tuned_people(workspace: Workspace, recommender: str) -> dict[str, frozenset[str]]:
@@ -84,10 +101,7 @@ def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
 
     Raises InputError where the adapter is gone, so that nobody can say.
     """
-    kind, _, rest = spec.partition(":")
-    if kind == "pairwise":
-        return _learned_from(workspace, rest)
-    adapter = rest if kind == "reward" else read_spec(spec).adapter if "+" in spec else None
+    adapter = _folder(spec)
     if adapter is None:
         return frozenset()
     for folder in (workspace.path / adapter, Path(adapter), workspace.path / "adapters" / Path(adapter).name):
@@ -97,8 +111,21 @@ def _learned_from(workspace: Workspace, spec: str) -> frozenset[str]:
     raise InputError("the adapter is there, for its card to say whom it was tuned on", value=spec, cure=cure)
 
 
+def _folder(spec: str) -> str | None:
+    """The folder of what was tuned or trained before, that the spec of a generator or a judge names, if any."""
+    kind, _, rest = spec.partition(":")
+    if kind == "pairwise":
+        return _folder(rest)
+    if kind == "text" or (kind == "reward" and not rest.startswith("hf:")):
+        return rest or None
+    return read_spec(rest if kind == "reward" else spec).adapter if "+" in spec else None
+
+
 def judge_settings(spec: str, judge: Judge, train: Path | None, seed: int) -> dict[str, Any]:
-    """All that decides what a judge says: itself, and for one that was trained for this, what on."""
+    """All that decides what a judge says: itself, what lies in the folder that it names, if any, and for one that was
+    trained for this, what on."""
     learned = isinstance(judge, Learner) and train is not None
     digest = hashlib.blake2b(labelled(train).read_bytes(), digest_size=8).hexdigest() if learned and train else None
-    return {"judge": spec, "learned_from": digest, "seed": seed}
+    folder = _folder(spec)
+    adapter = None if folder is None else made_of(Path(folder))
+    return {"judge": spec, "adapter": adapter, "learned_from": digest, "seed": seed}

@@ -74,8 +74,9 @@ def recommend(
         recommendations = top_k(recommender, train, known, k, advance)
         rows(recommendations.height)
     metrics = tuple(evaluate(recommendations, held_out, k=k, seed=seed)) if held_out is not None else ()
+    # The table goes first and comes last: without it nothing is taken for done, wherever this is stopped.
+    workspace.recommendations(name).unlink(missing_ok=True)
     recommender.save(workspace.model(name))
-    write_recommendations(workspace, name, recommendations)
     workspace.note(
         "recommenders",
         name,
@@ -86,6 +87,7 @@ def recommend(
         kept_out=kept_out,
         metrics={metric.name: asdict(metric) for metric in metrics},
     )
+    write_recommendations(workspace, name, recommendations)
     users = recommendations["user_id"].n_unique()
     return Trained(recommendations.height, users, dataset.users.height - users, kept_out, metrics)
 

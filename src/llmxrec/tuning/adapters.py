@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -99,6 +100,24 @@ def folds(folder: Path) -> list[Path]:
     """The adapters in `folder` that were each tuned without a part of the people (`fold-1`, ...), in their order."""
     numbers = (fold.name.removeprefix("fold-") for fold in folder.glob("fold-*"))
     return [folder / f"fold-{number}" for number in sorted(int(number) for number in numbers if number.isdecimal())]
+
+
+def made_of(folder: Path) -> str | None:
+    """A digest of what lies in `folder`: an adapter, or its folds, by its card; by all its files where that does not
+    tell what it learned from. None where nothing lies there.
+
+    Raises InputError for a card that cannot be read.
+    """
+    content = hashlib.blake2b(digest_size=8)
+    told = False
+    for part in folds(folder) or [folder]:
+        files = [part / CARD] if "data" in read_card(part) else sorted(part.glob("*"))
+        for file in filter(Path.is_file, files):
+            told = True
+            with file.open("rb") as lines:
+                while block := lines.read(1 << 20):
+                    content.update(block)
+    return content.hexdigest() if told else None
 
 
 def check_apart(tuned: Iterable[str], measured: Iterable[str]) -> None:
