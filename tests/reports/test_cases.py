@@ -70,7 +70,7 @@ def test_a_case_is_shown_whole_with_what_is_wrong_in_brackets(demo: Workspace) -
 
 
 def asked_anew(demo: Workspace, name: str, settings: PromptSettings, room: int | None = None) -> list[Prompt]:
-    """What a generator is asked about the first person, who is told their gender; its answers become those of `name`."""
+    """What a generator is asked about the first person, whom it tells their gender; its answers are called `name`."""
     heard: list[Prompt] = []
 
     def answer(prompt: Prompt) -> str:

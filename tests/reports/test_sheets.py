@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from rich.console import Console
 from tests.reports.test_tables import verdict
 from tests.worlds import small_dataset
 
 from llmxrec.datasets.dataset import ReadReport
+from llmxrec.evaluation.faithfulness import CITED, Faithfulness, Removal
 from llmxrec.evaluation.ranking import DUELS, duels
 from llmxrec.evaluation.verdicts import as_table
 from llmxrec.ledger import Ledger
+from llmxrec.recommenders.metrics import Metric
 from llmxrec.records import Explanation, Status, Winner
 from llmxrec.reports.attributes import TABLE_3
+from llmxrec.reports.faithfulness import write_faithfulness
+from llmxrec.reports.measured import MEASURED
+from llmxrec.reports.page import rows_of
 from llmxrec.reports.people import FAIRNESS
+from llmxrec.reports.screen import screen
 from llmxrec.reports.sheets import Bar, Sheet, sheets_of, write_sheets
 from llmxrec.reports.sheets import as_table as cells_of
-from llmxrec.reports.tables import duels_of, write_table
+from llmxrec.reports.tables import duels_of, read_table, write_table
 from llmxrec.stages.data import store_dataset
 from llmxrec.stages.recommending import write_recommendations
 from llmxrec.stages.reporting import named_workspaces, write_report
@@ -36,9 +45,9 @@ def workspace_at(path: Path) -> Workspace:
     return workspace
 
 
-def explain(workspace: Workspace, generator: str, user: str, text: str, status: Status = "ok") -> None:
+def explain(workspace: Workspace, generator: str, user: str, text: str, status: Status = "ok", **more: Any) -> None:
     with Ledger(workspace.explanations("bpr", generator)) as ledger:
-        ledger.append(asdict(Explanation("bpr", generator, user, "heat", 1, text, status, "p", 1)))
+        ledger.append(asdict(Explanation("bpr", generator, user, "heat", 1, text, status, "p", 1, **more)))
 
 
 def judge(workspace: Workspace, *rows: tuple[str, str, str, Winner | None]) -> None:
@@ -135,18 +144,69 @@ def test_nothing_is_kept_of_a_run_that_was_stopped_or_did_nothing(tmp_path: Path
     assert 0 <= line["seconds"] < 60
 
 
-def test_costs_are_of_the_last_answer_to_each_row(tmp_path: Path) -> None:
+def test_costs_are_of_all_that_was_asked_and_ends_of_the_last_answers(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path / "w")
-    explain(workspace, "x", "anna", "", "failed")
-    explain(workspace, "x", "anna", "one  two three")
-    explain(workspace, "x", "bob", "no", "refused")
+    explain(workspace, "x", "anna", "", "failed", cost=0.0)
+    explain(workspace, "x", "anna", "bad", "rejected", cost=0.5, output_tokens=7)
+    explain(workspace, "x", "anna", "worse", "rejected", cost=0.5, output_tokens=8)
+    explain(workspace, "x", "anna", "one  two three", cost=0.0, output_tokens=0, source="template")
+    explain(workspace, "x", "bob", "no", "refused", cost=0.25, output_tokens=1)
     explain(workspace, "y", "bob", "", "failed")
+    explain(workspace, "y", "bob", "one", cost=1.0)
     sheet = sheets(workspace)["costs"]
     assert sheet.rows == (
-        ("bpr", "x", "2", "1 ok, 1 refused", "0", "3.0 [3.0, 3.0]", "–", "0.0000"),
-        ("bpr", "y", "1", "1 failed", "0", "–", "–", "0.0000"),
+        ("bpr", "x", "2", "1 ok, 1 refused", "1", "3.0 [3.0, 3.0]", "16", "1.2500"),
+        ("bpr", "y", "1", "1 ok", "0", "1.0 [1.0, 1.0]", "–", "–"),
     )
-    assert "–: no text is ok, or no tokens were counted." in sheet.note
+    assert "–: no text is ok, no tokens were counted, or what an answer cost is not known." in sheet.note
+
+
+def test_what_was_made_for_other_recommendations_is_not_shown_as_of_these(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    explain(workspace, "old", "anna", "one two", cost=0.5)
+    explain(workspace, "theirs", "bob", "three")
+    workspace.explanations("bpr", "old").with_suffix(".toml").write_text("hold_out = true")
+    workspace.note("recommenders", "bpr", hold_out=True)
+    assert [row["texts"] for row in rows_of(workspace)] == [{"old": "one two"}, {"theirs": "three"}]
+    workspace.note("recommenders", "bpr", hold_out=False)
+    assert [row["texts"] for row in rows_of(workspace)] == [{"theirs": "three"}]
+    old, theirs = sheets(workspace)["costs"].rows
+    assert old == ("bpr", "old", "0", "none is of what is recommended now", "0", "–", "–", "0.5000"), "it was paid"
+    assert theirs[2:4] == ("1", "1 ok")
+
+
+def test_what_was_measured_of_a_recommender_goes_with_what_it_recommended(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    for name, schema in MEASURED.items():
+        keys = {column: "1" if kind == pl.String else None for column, kind in schema.items()}
+        rows = [{**keys, "recommender": recommender} for recommender in ("bpr", "007")]
+        write_table(pl.DataFrame(rows, schema=schema), workspace.table(name))
+    recommended = pl.read_parquet(workspace.recommendations("bpr"))
+    write_recommendations(workspace, "bpr", recommended)
+    assert all(
+        read_table(workspace.table(name), MEASURED[name])["recommender"].to_list() == ["007"] for name in MEASURED
+    )
+    workspace.table("table3").write_text("mine\n1\n")
+    write_recommendations(workspace, "bpr", recommended)
+    assert workspace.table("table3").read_text() == "mine\n1\n", "what is no table of ours stays"
+
+
+def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    one = Metric("flip", 0.5, 0.25, 0.75, 7)
+    removal = Removal(CITED, one, one, one, one)
+    write_faithfulness({"bpr": {"007": Faithfulness(one, one, one, (removal,))}}, {"bpr": False}, workspace)
+    rows = [("bpr", "w", "1", "02", "3", "4", "5", "words", *[0.0] * 9, 4, 0)]
+    write_table(pl.DataFrame(rows, schema=FAIRNESS, orient="row"), workspace.table("fairness"))
+    explain(workspace, "007", "anna", "one")
+    judge(workspace, ("anna", "007", "x", "first"))
+    found = sheets(workspace)
+    assert found["faithfulness"].rows[0][:2] == ("bpr", "007") and found["faithfulness"].bars[0].what == "007"
+    assert found["fairness"].rows[0][1:4] == ("02", "words", "3: 4 against 5")
+    told = StringIO()
+    Console(file=told, width=200).print(screen(workspace, "bpr", "007"))
+    assert "0.500 [0.250, 0.750]" in told.getvalue(), "its flips are found"
+    write_report(workspace.path)
 
 
 def test_attributes_stand_beside_the_best_constant_of_their_target(tmp_path: Path) -> None:

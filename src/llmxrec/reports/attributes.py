@@ -9,9 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from llmxrec.errors import InputError
 from llmxrec.evaluation.attributes import Accuracy
-from llmxrec.reports.tables import write_table
+from llmxrec.reports.tables import replace_rows
 from llmxrec.workspace import Workspace
 
 TABLE_3 = {
@@ -36,13 +35,7 @@ def write_table_3(found: Sequence[Accuracy], workspace: Workspace, recommender: 
     file, dataset = workspace.table("table3"), workspace.path.resolve().name
     rows = [{"recommender": recommender, "dataset": dataset, **asdict(one)} for one in found]
     table = pl.DataFrame(rows, schema=TABLE_3).fill_nan(None)
-    if file.exists():
-        try:
-            before = pl.read_csv(file, schema=TABLE_3)
-        except pl.exceptions.PolarsError as error:
-            raise InputError(f"table 3 has columns of its own: {error}", file=file, cure="delete it") from None
-        table = pl.concat([before.filter(pl.col("recommender") != recommender), table])
-    write_table(table.sort("recommender", maintain_order=True), file)
+    replace_rows(file, TABLE_3, table, pl.col("recommender") == recommender)
     return file
 
 

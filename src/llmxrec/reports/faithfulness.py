@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 
-from llmxrec.errors import InputError
 from llmxrec.evaluation.faithfulness import CITED, Faithfulness
 from llmxrec.recommenders.metrics import Metric
-from llmxrec.reports.tables import write_table
+from llmxrec.reports.tables import replace_rows
 from llmxrec.workspace import Workspace
 
 FAITHFULNESS = {
@@ -43,19 +42,8 @@ def write_faithfulness(
     ]
     table = pl.DataFrame(rows, schema=FAITHFULNESS, orient="row").fill_nan(None)
     file = workspace.table("faithfulness")
-    write_table(pl.concat([_of_others(file, found), table]), file)
+    replace_rows(file, FAITHFULNESS, table, pl.col("recommender").is_in(list(found)))
     return file
-
-
-def _of_others(file: Path, found: Collection[str]) -> pl.DataFrame:
-    """What the table has of other recommenders than those in `found`."""
-    if not file.exists():
-        return pl.DataFrame(schema=FAITHFULNESS)
-    try:
-        before = pl.read_csv(file, schema=FAITHFULNESS)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"table faithfulness has columns of its own: {error}", file=file, cure="delete it") from None
-    return before.filter(~pl.col("recommender").is_in(list(found)))
 
 
 def faithfulness_lines(recommender: str, generator: str, found: Faithfulness) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from llmxrec.asking.answers import latest
+from llmxrec.asking.answers import answer_rows
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.attributes import FREQUENT, RANDOM, SUPERVISED
 from llmxrec.evaluation.audit import Finding
@@ -23,22 +23,21 @@ from llmxrec.evaluation.ratings import differences, figure_2, read_ratings
 from llmxrec.explain import SCHEMA
 from llmxrec.generators.specs import slug
 from llmxrec.ledger import read_ledger
+from llmxrec.reports.measured import MEASURED
 from llmxrec.reports.tables import (
     RULES,
     bounds,
     duels_of,
     label_of,
     positions_of,
+    read_table,
     rules_of_table_2,
     table_2,
     winner,
     write_table,
 )
-from llmxrec.stored import read_recommendations
+from llmxrec.stored import current_explanations
 from llmxrec.workspace import Workspace, atomic, safe_name
-
-MEASURED = ("table3", "faithfulness", "identifiability", "fairness")
-"""Sheets whose CSV, with all figures in full, is written where they are measured."""
 
 _MADE = re.compile(
     rf"audit|table1|recommenders|costs|times|{'|'.join(MEASURED)}|(table2|against)-.+-.+|figure2-.+|case-.+-\d+"
@@ -97,7 +96,7 @@ def sheets_of(workspace: Workspace, findings: Sequence[Finding], seed: int = 1) 
 def write_sheets(sheets: Sequence[Sheet], workspace: Workspace) -> list[Path]:
     """Each of `sheets` as Markdown, LaTeX and CSV; returns the files. Those of sheets that are no longer there go.
 
-    The CSV of MEASURED stays as it is.
+    The CSV of MEASURED, with all figures in full, stays as it was measured.
     """
     out = []
     for sheet in sheets:
@@ -420,28 +419,31 @@ def _group(row: Mapping[str, Any]) -> str:
 def _costs(workspace: Workspace, seed: int) -> Sheet:
     rows = []
     for recommender in workspace.recommenders():
-        wanted = read_recommendations(workspace, recommender)
+        now = current_explanations(workspace, recommender)
         for generator in workspace.generators(recommender):
-            table = latest(workspace.explanations(recommender, generator), wanted, SCHEMA)
-            asked = table.filter(pl.col("status").is_not_null())
+            asked = now.get(generator, pl.DataFrame(schema=SCHEMA))
             ended = asked["status"].value_counts(sort=True).sort("count", "status", descending=[True, False])
             words = word_counts(asked)
             length = mean("words", words["words"].cast(pl.Float64).to_numpy(), words["user_id"], seed)
-            known = asked["output_tokens"].drop_nulls()
             told = ", ".join(f"{count:,} {how}" for how, count in ended.iter_rows())
             others = asked.filter(pl.col("source").is_not_null() & (pl.col("source") != "generator")).height
+            every = list(answer_rows(workspace.explanations(recommender, generator)))
+            tokens = [row["output_tokens"] for row in every if row.get("output_tokens") is not None]
+            paid = [row.get("cost") for row in every]
+            known = [one for one in paid if one is not None]
             rows.append((
-                recommender, generator, f"{asked.height:,}", told, f"{others:,}",
-                _interval(length.value, length.low, length.high, 1) if length.rows else "–",
-                f"{known.sum():,}" if len(known) else "–", f"{asked['cost'].sum() or 0:.4f}",
+                recommender, generator, f"{asked.height:,}", told or "none is of what is recommended now",
+                f"{others:,}", _interval(length.value, length.low, length.high, 1) if length.rows else "–",
+                f"{sum(tokens):,}" if tokens else "–", f"{sum(known):.4f}" if len(known) == len(paid) else "–",
             ))  # fmt: skip
     head = ("recommender", "generator", "rows", "how they ended", "fixed", "words", "tokens written", "USD")
     note = (
-        "Sums over the last answer to each row, so without intervals or a rule to beat; words: the mean of texts that "
-        "are ok, with its 95 % interval over users. Fixed: sentences of the template in place of a text that was "
-        "rejected. USD: by the prices that were given; what runs here costs none."
+        "Counts of the last answers to what is recommended now, so without intervals or a rule to beat; words: the "
+        "mean of texts that are ok, with its 95 % interval over users. Fixed: sentences of the template in place of a "
+        "text that was rejected. Tokens and USD: of all that was ever asked, answers that were rejected included; USD "
+        "by the prices that were given; what runs here costs none."
     )
-    note += _dash(rows, "no text is ok, or no tokens were counted")
+    note += _dash(rows, "no text is ok, no tokens were counted, or what an answer cost is not known")
     return Sheet("costs", "How explanations ended, and what they cost", head, tuple(rows), note)
 
 
@@ -477,8 +479,7 @@ def _dash(rows: Iterable[Sequence[str]], reason: str) -> str:
 
 
 def _csv(workspace: Workspace, name: str) -> list[dict[str, Any]]:
-    file = workspace.table(name)
-    return pl.read_csv(file, infer_schema_length=None).to_dicts() if file.exists() else []
+    return read_table(workspace.table(name), MEASURED[name]).to_dicts()
 
 
 def _interval(value: object, low: object, high: object, digits: int = 3) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from llmxrec.evaluation.verdicts import PEOPLE, RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.export import defuse
-from llmxrec.stored import stored_explanations, taught_by
+from llmxrec.stored import current_explanations, taught_by
 from llmxrec.workspace import Workspace, atomic
 
 TABLE_2 = {
@@ -269,6 +270,23 @@ def write_table(table: pl.DataFrame, file: Path) -> None:
         defuse(table).write_csv(draft)
 
 
+def replace_rows(file: Path, schema: Mapping[str, Any], rows: pl.DataFrame, replaced: pl.Expr) -> None:
+    """Write `rows`, of columns `schema`, to the table `file`, in place of those of its rows that are `replaced`."""
+    kept = read_table(file, schema).filter(~replaced)
+    write_table(pl.concat([kept, rows]).sort("recommender", maintain_order=True), file)
+
+
+def read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """A table that was written with columns `schema`; no rows where there is none. Raises InputError for another."""
+    if not file.exists():
+        return pl.DataFrame(schema=schema)
+    try:
+        return pl.read_csv(file, schema=schema)
+    except pl.exceptions.PolarsError as error:
+        what = f"table {file.stem} has columns of its own: {error}"
+        raise InputError(what, file=file, cure="delete it, and measure again") from None
+
+
 def side_by_side(table: pl.DataFrame) -> list[str]:
     """`table` (columns of TABLE_2) for people: by recommender and dataset, a line for each generator and source."""
     lines = []
@@ -304,13 +322,10 @@ def _words(workspace: Workspace, recommender: str) -> pl.DataFrame | None:
     """How long the explanations are that the workspace holds, by the names of their files: verdicts go by these, while
     several may be by one model. None where it holds none.
     """
-    tables = []
-    for generator in workspace.generators(recommender):
-        try:
-            told = stored_explanations(workspace, recommender, generator)
-            tables.append(word_counts(told.with_columns(pl.lit(generator).alias("generator"))))
-        except InputError:
-            continue  # such as answers that are all about other recommendations: their length is not known
+    tables = [
+        word_counts(told.with_columns(pl.lit(generator).alias("generator")))
+        for generator, told in current_explanations(workspace, recommender).items()
+    ]
     return pl.concat(tables) if tables else None
 
 

@@ -20,7 +20,7 @@ from llmxrec.records import Answer, Explanation, Prompt
 from llmxrec.reports.sheets import Sheet
 from llmxrec.settings import check
 from llmxrec.stages.explaining import make_verifier
-from llmxrec.stored import causes_of, read_evidence, read_recommendations
+from llmxrec.stored import causes_of, current_explanations, read_evidence, read_recommendations
 from llmxrec.workspace import Workspace, safe_name
 
 
@@ -64,7 +64,8 @@ def _texts(
 ) -> dict[Row, list[_Text]]:
     """What each generator says about each row of `questions`."""
     found: dict[Row, list[_Text]] = {}
-    for answers in (one for one in part.answers if one.recommender == recommender):
+    now = current_explanations(workspace, recommender)
+    for answers in (one for one in part.answers if one.recommender == recommender and one.generator in now):
         rows = {row: one for one in answers.rows if (row := (one.user_id, one.item_id)) in questions}
         verified = read_notes(workspace.explanations(recommender, answers.generator)).get("verified")
         # Of texts that were not verified nobody said what they may not tell.

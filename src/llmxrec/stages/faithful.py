@@ -19,7 +19,7 @@ from llmxrec.progress import Advance, progress, quiet
 from llmxrec.records import Status
 from llmxrec.stages.recommending import parts
 from llmxrec.stages.tracing import scorer_of, trace
-from llmxrec.stored import knowledge, read_evidence
+from llmxrec.stored import current_explanations, knowledge, read_evidence
 from llmxrec.workspace import Workspace
 
 
@@ -63,10 +63,10 @@ def measure_faithfulness(
 ) -> dict[str, Faithfulness]:
     """How true the explanations of `recommender` are, by generator. Evidence is traced first where there is none.
 
-    Raises InputError where nothing is explained.
+    Those made for other recommendations than there are now are left out. Raises InputError where nothing is explained.
     """
-    part = read_part(workspace)
-    told = [answers for answers in part.answers if answers.recommender == recommender]
+    part, now = read_part(workspace), current_explanations(workspace, recommender)
+    told = [answers for answers in part.answers if answers.recommender == recommender and answers.generator in now]
     if not told:
         raise InputError("there are no explanations yet", value=recommender, cure="make them with: llmxrec explain")
     if not workspace.evidence(recommender).exists():
