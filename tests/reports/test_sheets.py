@@ -212,17 +212,36 @@ def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
 def test_attributes_stand_beside_the_best_constant_of_their_target(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path / "w")
     rows = [
-        ("bpr", "w", target, who, accuracy, low, high, 10, unread, 0.3, 0.2, 0.4)
+        ("bpr", "w", target, who, accuracy, low, high, 10, unread, 0.3, 0.2, 0.4, beside)
         for target, constant in (("age", 0.25), ("gender", 0.5))
-        for who, accuracy, low, high, unread in
-        (("random", 0.1, 0.1, 0.1, 0), ("most frequent", constant, 0.1, 0.6, 0), ("m", 0.4, 0.3, 0.5, 1),
-         ("n", None, None, None, 10))
+        for who, accuracy, low, high, unread, beside in
+        (("random", 0.1, 0.1, 0.1, 0, "m, n"), ("most frequent", constant, 0.1, 0.6, 0, "m, n"),
+         ("m", 0.4, 0.3, 0.5, 1, ""), ("n", None, None, None, 10, ""))
     ]  # fmt: skip
     write_table(pl.DataFrame(rows, schema=TABLE_3, orient="row"), workspace.table("table3"))
     sheet = sheets(workspace)["table3"]
     assert sheet.bars == (Bar("age: m", 0.4, 0.3, 0.5, 0.25), Bar("gender: m", 0.4, 0.3, 0.5, 0.5))
+    assert [row[2] for row in sheet.rows[:4]] == ["random", "most frequent", "m", "n"]
     assert sheet.rows[2] == ("bpr", "age", "m", "0.400 [0.300, 0.500]", "0.300 [0.200, 0.400]", "10", "1")
     assert sheet.rows[3][3] == "–" and sheet.note.endswith("–: no answer could be read.")
+
+
+def test_who_was_asked_about_others_has_rules_of_its_own(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    figures = [
+        ("most frequent", 0.25, "m"), ("logistic regression", 0.3, "m"), ("m", 0.4, ""),
+        ("most frequent", 0.5, "n, o"), ("logistic regression", 0.6, "n, o"), ("n", 0.7, ""), ("o", 0.8, ""),
+    ]  # fmt: skip
+    rows = [("bpr", "w", "age", who, value, 0.0, 1.0, 10, 0, value, 0.0, 1.0, of) for who, value, of in figures]
+    write_table(pl.DataFrame(rows, schema=TABLE_3, orient="row"), workspace.table("table3"))
+    sheet = sheets(workspace)["table3"]
+    assert [row[2] for row in sheet.rows[:4]] == [
+        "most frequent, rows of m", "logistic regression, rows of m", "m", "most frequent, rows of n, o"
+    ]  # fmt: skip
+    assert [(bar.what, bar.rule) for bar in sheet.bars] == [
+        ("age: logistic regression, rows of m", 0.25), ("age: m", 0.25),
+        ("age: logistic regression, rows of n, o", 0.5), ("age: n", 0.5), ("age: o", 0.5),
+    ]  # fmt: skip
 
 
 def test_groups_say_whom_they_are_held_against(tmp_path: Path) -> None:

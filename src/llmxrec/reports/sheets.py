@@ -23,6 +23,7 @@ from llmxrec.evaluation.ratings import differences, figure_2, read_ratings
 from llmxrec.explain import SCHEMA
 from llmxrec.generators.specs import slug
 from llmxrec.ledger import read_ledger
+from llmxrec.reports.attributes import asked_apart, rule_name
 from llmxrec.reports.measured import MEASURED
 from llmxrec.reports.tables import (
     RULES,
@@ -282,22 +283,30 @@ def _labels(workspace: Workspace) -> list[str]:
 def _attributes(workspace: Workspace) -> Sheet:
     head = ("recommender", "target", "who", "accuracy", "with unread as wrong", "rows", "unread")
     found = _csv(workspace, "table3")
+    apart = asked_apart(((row["recommender"], row["target"]), row["beside"] or "") for row in found)
+    names = [rule_name(row["who"], (row["beside"] or "") if apart else "") for row in found]
     rows = [
-        (row["recommender"], row["target"], row["who"], _interval(row["accuracy"], row["low"], row["high"]),
+        (row["recommender"], row["target"], name, _interval(row["accuracy"], row["low"], row["high"]),
          _interval(row["over_all"], row["over_all_low"], row["over_all_high"]), f"{row['rows']:,}",
          f"{row['unread']:,}")
-        for row in found
+        for row, name in zip(found, names, strict=True)
     ]  # fmt: skip
-    constant = {(row["recommender"], row["target"]): row["accuracy"] for row in found if row["who"] == FREQUENT}
+    # Of the generators beside which it stands, one by one, and of the other rules there.
+    constant = {
+        (row["recommender"], row["target"], whose): row["accuracy"]
+        for row in found
+        if row["who"] == FREQUENT and row["beside"]
+        for whose in (row["beside"], *row["beside"].split(", "))
+    }
     whole = _prefix(row["recommender"] for row in found)
     bars = [
-        Bar(f"{row['target']}: {whole(row['recommender'])}{row['who']}", row["accuracy"], row["low"], row["high"],
-            constant.get((row["recommender"], row["target"])))
-        for row in found
+        Bar(f"{row['target']}: {whole(row['recommender'])}{name}", row["accuracy"], row["low"], row["high"],
+            constant.get((row["recommender"], row["target"], row["beside"] or row["who"])))
+        for row, name in zip(found, names, strict=True)
         if row["who"] not in (RANDOM, FREQUENT) and row["accuracy"] is not None
     ]  # fmt: skip
     note = (
-        f"How often a predicted attribute is right, with 95 % intervals over users. To be beaten on the same people: "
+        f"How often a predicted attribute is right, with 95 % intervals over users. To be beaten on the same rows: "
         f"{RANDOM} (a uniform guess), {FREQUENT} (the best constant) and {SUPERVISED} (on the whole history)."
     )
     note += _dash(rows, "no answer could be read")
