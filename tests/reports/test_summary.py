@@ -8,7 +8,8 @@ import polars as pl
 from tests.worlds import small_dataset
 
 from llmxrec.ledger import Ledger
-from llmxrec.reports.summary import safe, write_summary
+from llmxrec.reports.markdown import safe
+from llmxrec.reports.summary import write_summary
 from llmxrec.workspace import Workspace
 
 

@@ -24,6 +24,7 @@ from llmxrec.explain import SCHEMA
 from llmxrec.generators.specs import slug
 from llmxrec.ledger import read_ledger
 from llmxrec.reports.attributes import asked_apart, rule_name
+from llmxrec.reports.markdown import safe
 from llmxrec.reports.measured import MEASURED
 from llmxrec.reports.tables import (
     RULES,
@@ -118,10 +119,10 @@ def write_sheets(sheets: Sequence[Sheet], workspace: Workspace) -> list[Path]:
 
 def markdown(sheet: Sheet) -> str:
     """`sheet` as a table of Markdown; nothing in a cell is markup."""
-    lines = [sheet.head, ("---",) * len(sheet.head), *sheet.rows]
-    table = "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
-    note = f"\n\n{_plain(sheet.note)}" if sheet.note else ""
-    return f"**{_plain(sheet.title)}**\n\n{table}{note}\n"
+    head, *rows = ([safe(cell) for cell in line] for line in (sheet.head, *sheet.rows))
+    table = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
+    note = f"\n\n{safe(sheet.note)}" if sheet.note else ""
+    return f"**{safe(sheet.title)}**\n\n{table}{note}\n"
 
 
 def latex(sheet: Sheet) -> str:
@@ -155,10 +156,6 @@ def as_table(sheet: Sheet) -> pl.DataFrame:
         else:
             columns[head] = pl.Series(told, dtype=pl.String)
     return pl.DataFrame(columns)
-
-
-def _plain(text: str) -> str:
-    return text if set(text) == {"-"} else re.sub(r"([\\`*_{}\[\]()<>#+!|~&$-])", r"\\\1", " ".join(text.split()))
 
 
 def _tex(text: str) -> str:

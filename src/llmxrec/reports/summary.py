@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,11 @@ import polars as pl
 
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
-from llmxrec.prompts.lines import one_line
 from llmxrec.recommenders.metrics import Metric
+from llmxrec.reports.markdown import safe
 from llmxrec.reports.tables import bounds, label_of, table_2, winner
 from llmxrec.stored import stored_explanations
 from llmxrec.workspace import Workspace, atomic
-
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$-])")
 
 
 def write_summary(workspace: Workspace, examples: int = 3) -> None:
@@ -37,11 +34,6 @@ def write_summary(workspace: Workspace, examples: int = 3) -> None:
     parts += _verdicts(workspace)
     with atomic(workspace.summary) as file:
         file.write_text("\n".join(parts) + "\n", encoding="utf-8")
-
-
-def safe(text: object) -> str:
-    """Untrusted text as plain text in Markdown: one line, nothing in it read as markup."""
-    return _MARKUP.sub(r"\\\1", one_line(str(text)))
 
 
 def _data(manifest: Mapping[str, Any], dataset: Dataset) -> list[str]:
