@@ -101,6 +101,25 @@ def test_one_generator_is_held_against_the_others_in_the_order_of_the_recipe(tmp
     assert sheet.bars == (Bar("h-5", 1.0, 1.0, 1.0, 0.5), Bar("h-10", 1.0, 1.0, 1.0, 0.5))
 
 
+def test_lists_of_different_lengths_are_not_drawn_on_one_scale(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+
+    def trained(name: str, k: int, value: float) -> None:
+        metric = {"name": f"NDCG@{k}", "value": value, "low": 0.0, "high": 1.0, "rows": 2}
+        workspace.note("recommenders", name, metrics={metric["name"]: metric})
+
+    trained("popularity", 10, 0.25)
+    trained("bpr", 10, 0.5)
+    sheet = sheets(workspace)["recommenders"]
+    assert sheet.bars == (Bar("popularity", 0.25, 0.0, 1.0), Bar("bpr", 0.5, 0.0, 1.0, 0.25))
+    assert sheet.drawn == "NDCG@10; dashed: popularity" and "The trivial rule is popularity." in sheet.note
+    trained("bpr", 5, 0.5)
+    sheet = sheets(workspace)["recommenders"]
+    assert sheet.bars == () and sheet.note.endswith("Not drawn: NDCG@10, NDCG@5 differ.")
+    assert "popularity, which was not measured by NDCG@5." in sheet.note
+    assert [row[:2] for row in sheet.rows] == [("popularity", "NDCG@10"), ("bpr", "NDCG@5")]
+
+
 def test_of_a_judge_who_saw_an_order_the_place_is_what_has_to_be_beaten(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path / "w")
     with Ledger(workspace.verdicts("bpr", "released")) as ledger:

@@ -185,7 +185,7 @@ def _dataset(dataset: Dataset) -> Sheet:
 
 
 def _recommenders(manifest: Mapping[str, Any]) -> Sheet:
-    rows, bars, k = [], [], ""
+    rows, bars = [], []
     trained = manifest.get("recommenders", {})
     trivial = trained.get("popularity", {}).get("metrics", {})
     for name, noted in trained.items():
@@ -195,17 +195,32 @@ def _recommenders(manifest: Mapping[str, Any]) -> Sheet:
             if not measure.startswith("coverage"):
                 rows.append((name, measure, _interval(value, low, high), f"{metric['rows']:,}"))
             if measure.startswith("NDCG"):
-                k = measure
                 rule = trivial.get(measure, {}).get("value") if name != "popularity" else None
-                bars.append(Bar(name, value, low, high, rule))
+                bars.append((measure, Bar(name, value, low, high, rule)))
     note = (
         "Each user's last item is held out and looked for among all items not seen before. 95 % intervals over users. "
+        f"{trivial_recommender(trained)}"
     )
-    note += "The trivial rule is popularity." if trivial else "No trivial rule: popularity was not trained."
     kept_out = max((int(noted.get("kept_out", 0)) for noted in trained.values()), default=0)
     note += f" {kept_out:,} users with too few items are not measured." if kept_out else ""
     head = ("recommender", "metric", "value", "users")
-    return Sheet("recommenders", "Recommenders", head, tuple(rows), note, tuple(bars), f"{k}; dashed: popularity")
+    drawn = list(dict.fromkeys(measure for measure, _ in bars))
+    if len(drawn) > 1:  # of lists of different lengths, which are not to be compared
+        return Sheet("recommenders", "Recommenders", head, tuple(rows), f"{note} Not drawn: {', '.join(drawn)} differ.")
+    told = f"{''.join(drawn)}; dashed: popularity"
+    return Sheet("recommenders", "Recommenders", head, tuple(rows), note, tuple(bar for _, bar in bars), told)
+
+
+def trivial_recommender(trained: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which rule the recommenders `trained` (a manifest's) have to beat, and where it was not measured beside them."""
+    metrics = {name: noted.get("metrics", {}) for name, noted in trained.items()}
+    trivial = metrics.get("popularity", {})
+    if not trivial:
+        return "No trivial rule: popularity was not measured."
+    without = ", ".join(
+        dict.fromkeys(metric for known in metrics.values() for metric in known if metric not in trivial)
+    )
+    return f"The trivial rule is popularity{f', which was not measured by {without}' if without else ''}."
 
 
 def _compared(workspace: Workspace, seed: int) -> Iterator[Sheet]:
@@ -227,19 +242,20 @@ def _compared(workspace: Workspace, seed: int) -> Iterator[Sheet]:
         for row in (*scores.sort("win_ratio", descending=True, nulls_last=True).iter_rows(named=True),
                     *trivial.iter_rows(named=True)):  # fmt: skip
             rows.append((row["generator"], row["source"], bounds(row, "win_ratio"), bounds(row, "ranking_order"),
-                         f"{row['rows']:,}", f"{row['unreadable']:,}"))  # fmt: skip
+                         f"{row['rows']:,}", f"{row['ranked']:,}", f"{row['unreadable']:,}"))  # fmt: skip
             if row["source"] == source and row["win_ratio"] is not None:
                 figures = (row["win_ratio"], row["win_ratio_low"], row["win_ratio_high"])
                 bars.append(Bar(row["generator"], *figures, beaten.get(row["generator"], _COIN)))
         note = (
             f"Outcome: {best}.{''.join(place)} Win ratio: the share of comparisons won, a tie being half. "
             "Ranking order: the mean place among the texts about a recommendation, 1 the best; equal ones share it. "
-            "Rows: recommendations. 95 % intervals over users. Below: what trivial rules would say"
+            "Rows: recommendations; ranked: those where each text was compared, of which the ranking order is. 95 % "
+            "intervals over users. Below: what trivial rules would say"
             f"{'' if source == asked else f' to the questions of {asked}'}."
         )
         note += _dash(rows, "nothing could be read")
         name = safe_name(f"table2-{recommender}-{label_of(str(source))}")
-        head = ("generator", "source", "win ratio", "ranking order", "rows", "unreadable")
+        head = ("generator", "source", "win ratio", "ranking order", "rows", "ranked", "unreadable")
         title = f"Compared by {source}: {recommender} (the paper's Table 2)"
         yield Sheet(name, title, head, tuple(rows), note, tuple(bars), f"win ratio; dashed: {rule}")
         yield from _against(workspace, str(recommender), str(source), scores["generator"].to_list(), seed)

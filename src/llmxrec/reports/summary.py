@@ -11,7 +11,8 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.markdown import safe
-from llmxrec.reports.tables import bounds, label_of, table_2, winner
+from llmxrec.reports.sheets import trivial_recommender
+from llmxrec.reports.tables import bounds, label_of, rules_of_table_2, table_2, winner
 from llmxrec.stored import stored_explanations
 from llmxrec.workspace import Workspace, atomic
 
@@ -61,9 +62,9 @@ def _recommenders(noted: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "",
         "## Recommenders",
         "",
-        "Each user's last item is held out and ranked among all items not seen before; ",
+        "Each user's last item is held out and ranked among all items not seen before; [95 % interval over users]. "
+        + safe(trivial_recommender(noted)),
     ]
-    lines[-1] += "[95 % interval over users]. The trivial rule to beat is `popularity`."
     if kept_out:
         lines[-1] += f" {kept_out:,} users with too few items are not measured."
     return [*lines, "", *_table(["recommender", *metrics, "users"], rows)]
@@ -96,16 +97,22 @@ def _verdicts(workspace: Workspace) -> list[str]:
     """The paper's Table 2 of each judge, and in place of a winner why there is none where the judge is in doubt."""
     lines: list[str] = []
     dataset = workspace.path.resolve().name
-    table = table_2({dataset: workspace})
+    table, rules = table_2({dataset: workspace}), rules_of_table_2({dataset: workspace})
     for (recommender, source), scores in table.partition_by("recommender", "source", as_dict=True).items():
         lines += ["", f"## Compared: {safe(recommender)}, {safe(source)}", ""]
         lines += [f"Best: {safe(winner(workspace, str(recommender), label_of(str(source)), scores))}.", ""]
+        asked = table.filter(recommender=recommender)["source"][0]
+        below = "Below: what trivial rules would say"
+        lines += [f"{below}{'' if source == asked else f' to the questions of {safe(asked)}'}.", ""]
         rows = [
-            [safe(row["generator"]), bounds(row, "win_ratio"), bounds(row, "ranking_order"), f"{row['rows']:,}",
-             f"{row['unreadable']:,}"]
-            for row in scores.sort("win_ratio", descending=True, nulls_last=True).iter_rows(named=True)
+            [safe(row["generator"]), safe(row["source"]), bounds(row, "win_ratio"), bounds(row, "ranking_order"),
+             *(f"{row[count]:,}" for count in ("rows", "ranked", "unreadable"))]
+            for part in (scores.sort("win_ratio", descending=True, nulls_last=True),
+                         rules.filter(recommender=recommender))
+            for row in part.iter_rows(named=True)
         ]  # fmt: skip
-        lines += _table(["generator", "win ratio", "ranking order", "rows", "unreadable"], rows)
+        head = ["generator", "source", "win ratio", "ranking order", "rows", "ranked", "unreadable"]
+        lines += _table(head, rows)
     return lines
 
 

@@ -34,9 +34,11 @@ TABLE_2 = {
     "ranking_order_low": pl.Float64,
     "ranking_order_high": pl.Float64,
     "rows": pl.Int64,
+    "ranked": pl.Int64,
     "unreadable": pl.Int64,
 }
-"""The paper's Table 2: where its figures come from, their intervals, and what is behind them (see `ranking.score`)."""
+"""The paper's Table 2: where its figures come from, their intervals, and what is behind them (see `ranking.score`): of
+the ranking order, `ranked` recommendations."""
 
 POSITIONS = {
     "recommender": pl.String,
@@ -302,8 +304,10 @@ def side_by_side(table: pl.DataFrame) -> list[str]:
             lines.append(f"  {generator}")
             for row in part.filter(pl.col("generator") == generator).iter_rows(named=True):
                 ratio, order = (bounds(row, name) for name in ("win_ratio", "ranking_order"))
-                unread = f", {row['unreadable']:,} unreadable" if row["unreadable"] else ""
-                lines.append(f"    {row['source']:<{width}}  WR {ratio}  RO {order}  {row['rows']:,} rows{unread}")
+                count = f"{row['rows']:,} rows"
+                count += f", {row['ranked']:,} ranked" if row["ranked"] != row["rows"] else ""
+                count += f", {row['unreadable']:,} unreadable" if row["unreadable"] else ""
+                lines.append(f"    {row['source']:<{width}}  WR {ratio}  RO {order}  {count}")
     return lines
 
 
