@@ -107,7 +107,7 @@ def test_a_coin_is_fair_and_falls_alike_each_time(world: Workspace) -> None:
     assert table["rows"].to_list() == [402, 402]
     assert table.equals(rules_of_table_2({"small": world}).filter(source="a coin"))
     other = rules_of_table_2({"small": world}, seed=2).filter(source="a coin")
-    assert not table.equals(other), "another seed is another coin"
+    assert other["win_ratio"][0] != x, "another seed is another coin"
 
 
 def test_places_in_a_table_and_in_words(world: Workspace) -> None:

@@ -368,7 +368,8 @@ def _faithfulness(workspace: Workspace) -> Sheet:
     for row in found:
         interval = _interval(row["value"], row["low"], row["high"])
         removed = row["removed"] or "nothing"
-        rows.append((row["recommender"], row["generator"], removed, row["measure"], interval, f"{row['rows']:,}"))
+        rows.append((row["recommender"], row["generator"], removed, row["measure"], interval, f"{row['rows']:,}",
+                     f"{row['unread']:,}"))  # fmt: skip
         if row["measure"] == FLIP and row["removed"] == CITED and row["value"] is not None:
             what, rule = (
                 whole(row["recommender"]) + row["generator"],
@@ -380,12 +381,13 @@ def _faithfulness(workspace: Workspace) -> Sheet:
         "recommendation rests on, the share that is cited. Then, without what texts cite: flip, the share of "
         "recommendations that fall; POS, the share still among the best; NEG, the same when all others go; rank drop, "
         "how many places they fall. To be beaten: as many random items. The best there is: as many of the true "
-        "evidence. 95 % intervals over users."
+        "evidence. 95 % intervals over users. Unread: texts that are not ok, or of whose recommendation nobody traced "
+        "the evidence; they count nowhere."
     )
     note += _dash(rows, "no text cites anything, or what recommendations rest on is not known")
     if any(row["surrogate"] for row in found):
         note += " Measured on a stand-in: the recommender itself cannot be asked."
-    head = ("recommender", "generator", "removed", "measure", "value", "rows")
+    head = ("recommender", "generator", "removed", "measure", "value", "rows", "unread")
     drawn = "flips without what is cited; dashed: without as many random items"
     return Sheet("faithfulness", "Faithfulness", head, tuple(rows), note, tuple(bars), drawn)
 
