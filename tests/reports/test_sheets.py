@@ -303,6 +303,19 @@ def test_each_sheet_lies_in_three_files_and_none_is_left_of_what_is_gone(tmp_pat
     assert pl.read_csv(tmp_path / "tables/times.csv")["a"].to_list() == ["'=1+1"]
 
 
+def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
+    name = "=my <b>demo"
+    workspace = workspace_at(tmp_path / name)
+    judge(workspace, ("anna", "x", "y", "first"), ("bob", "x", "y", "first"))
+    workspace.note("recipe", judges=[{"spec": "text", "against": "x"}])
+    explain(workspace, "x", "anna", "one")
+    assert workspace.report in write_report(workspace.path) and "against-bpr-text" in sheets(workspace)
+    assert "<title>=my &lt;b&gt;demo</title>" in workspace.report.read_text()
+    assert workspace.summary.read_text().startswith("# =my \\<b\\>demo")
+    for file in ("table2", "against", "positions"):
+        assert set(pl.read_csv(workspace.table(file))["dataset"]) <= {f"'{name}"}, "no formula"
+
+
 def test_a_folder_is_reported_in_the_order_of_names_and_each_has_its_own_tables(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         workspace = workspace_at(tmp_path / name)

@@ -225,7 +225,7 @@ def trivial_recommender(trained: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _compared(workspace: Workspace, seed: int) -> Iterator[Sheet]:
     """The paper's Table 2, a sheet for each recommender and source of verdicts."""
-    places = {safe_name(workspace.path.resolve().name): workspace}
+    places = {workspace.path.resolve().name: workspace}
     table, rules = table_2(places, seed), rules_of_table_2(places, seed)
     places_tell = positions_of(places, seed)[1]
     for (recommender, source), scores in table.partition_by("recommender", "source", as_dict=True).items():
@@ -268,7 +268,7 @@ def _against(
     judges = workspace.read_manifest().get("recipe", {}).get("judges", [])
     named = dict.fromkeys(judge.get("against") for judge in judges if judge.get("spec") == source)
     for against in (one for one in named if one in generators):
-        places = {safe_name(workspace.path.resolve().name): workspace}
+        places = {workspace.path.resolve().name: workspace}
         found = duels_of(places, seed).filter(recommender=recommender, source=source, against=against)
         # In the order of the recipe: lengths of history, amounts of data.
         order = [name for name in _labels(workspace) if name in generators]

@@ -21,7 +21,10 @@ def write_summary(workspace: Workspace, examples: int = 3) -> None:
     """Write `summary.md` from what is stored in the workspace, nothing else."""
     manifest = workspace.read_manifest()
     dataset = Dataset.load(workspace.dataset)
-    parts = [f"# {safe(manifest.get('recipe', {}).get('name', workspace.path.name))}", *_data(manifest, dataset)]
+    parts = [
+        f"# {safe(manifest.get('recipe', {}).get('name', workspace.path.resolve().name))}",
+        *_data(manifest, dataset),
+    ]
     parts += _recommenders(manifest.get("recommenders", {}))
     for recommender in workspace.recommenders():
         for generator in workspace.generators(recommender):
