@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ def stored_explanations(workspace: Workspace, recommender: str, name: str) -> pl
             "explanations are of what is recommended now", value="none of them is", cure="llmxrec explain", file=file
         )
     return table
+
+
+def current_explanations(workspace: Workspace, recommender: str) -> dict[str, pl.DataFrame]:
+    """By name, all `stored_explanations` of what `recommender` recommends now; those made for others are left out."""
+    found = {}
+    for name in workspace.generators(recommender):
+        with suppress(InputError):
+            found[name] = stored_explanations(workspace, recommender, name)
+    return found
 
 
 def stored_predictions(workspace: Workspace, recommender: str, name: str) -> pl.DataFrame:

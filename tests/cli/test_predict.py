@@ -88,6 +88,19 @@ def test_what_cannot_be_read_is_told_and_not_measured(call: Call, demo: Workspac
     assert "embedded             –  5 rows, 5 unread; 0.000 [0.000, 0.000] of all" in ended.out
 
 
+def test_rules_stand_beside_each_generator_on_its_own_rows(call: Call, demo: Workspace) -> None:
+    for name, users in (("few", "5"), ("many", "40"), ("more", "40")):
+        ended = call("predict", "w", "--users", users, "--target", "gender", "--name", name)
+        assert ended.code == 0, ended.out
+    table = pl.read_csv("w/tables/table3.csv")
+    rules = ["random", "most frequent", "logistic regression"]
+    assert table.select("who", "rows", "beside").rows() == [
+        *((rule, 5, "few") for rule in rules), ("few", 5, ""),
+        *((rule, 40, "many, more") for rule in rules), ("many", 40, ""), ("more", 40, ""),
+    ]  # fmt: skip
+    assert "  logistic regression, rows of many, more  " in ended.out and "  most frequent, rows of few  " in ended.out
+
+
 def test_tables_of_other_recommenders_stay(call: Call, demo: Workspace) -> None:
     assert call("recommend", "w", "--recommender", "ease").code == 0
     for recommender in ("popularity", "ease", "popularity"):

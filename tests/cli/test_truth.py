@@ -11,6 +11,7 @@ from tests.conftest import Call
 
 from llmxrec.evidence.causes import EVIDENCE
 from llmxrec.explain import read_explanations
+from llmxrec.ledger import Ledger, read_ledger
 from llmxrec.workspace import Workspace
 
 
@@ -93,6 +94,34 @@ def test_what_cannot_be_measured_is_nothing_in_json(call: Call, shop: Path, tmp_
     assert call("import", str(place), str(texts), "--generator", "mine", "--recommender", "ease").code == 0
     found = json.loads(call("faithfulness", str(place), "--json").out)["generators"]["mine"]
     assert found["citing"]["value"] == 0 and found["removals"][0]["flip"]["value"] is None
+
+
+def test_every_text_is_measured_or_counted_as_unread(call: Call, demo: Path) -> None:
+    """Ten texts, five about second places, which nobody traced; one is refused, and one is about nothing there is."""
+    place = Workspace(demo)
+    assert call("explain", str(demo), "--generator", "template", "--users", "5", "--top", "2").code == 0
+    with Ledger(place.explanations("ease", "template")) as ledger:
+        first = next(read_ledger(ledger.file))
+        ledger.append({**first, "text": "", "status": "refused"})
+        ledger.append({**first, "item_id": "gone"})
+    assert pl.read_parquet(place.evidence("ease"))["rank"].unique().to_list() == [1]
+    ended = call("faithfulness", str(demo))
+    assert ended.code == 0 and "of 4 texts cite" in ended.out and "rests on; 6 unread" in ended.out
+    assert set(pl.read_csv(place.table("faithfulness"))["unread"]) == {6}
+
+
+def test_what_was_measured_goes_with_what_was_recommended(call: Call, demo: Path) -> None:
+    place = Workspace(demo)
+    for words in (("explain", "--generator", "template", "--users", "5"), ("faithfulness",), ("report",)):
+        assert call(words[0], str(demo), *words[1:]).code == 0
+    assert 'id="faithfulness"' in place.report.read_text()
+    for words in (("recommend", "--recommender", "ease", "--full"), ("report",)):
+        assert call(words[0], str(demo), *words[1:]).code == 0
+    text = place.report.read_text()
+    assert 'id="faithfulness"' not in text and 'id="browse"' not in text and "5 ok" not in text
+    assert "Not shown: template.jsonl holds answers made with hold\\_out = True" in place.summary.read_text()
+    ended = call("faithfulness", str(demo))
+    assert ended.code == 2 and "there are no explanations yet" in ended.out
 
 
 def test_nothing_explained_is_nothing_to_measure(call: Call, demo: Path) -> None:

@@ -113,6 +113,20 @@ def test_the_constant_is_the_one_that_is_right_most_often() -> None:
     assert guess_the_most_frequent(Material.of("age", rows, targets)).accuracy == pytest.approx(30 / 50)
 
 
+def test_a_rule_learns_from_all_and_is_measured_on_some() -> None:
+    """Most are near 42: right of nobody who is 20, whoever else is asked about."""
+    dataset, targets, rows = people([20] * 20 + [42] * 30)
+    material, young = Material.of("age", rows, targets), rows.head(20)
+    read = features("age", material.rows, dataset, known(dataset))
+    by_rule = [
+        guess_the_most_frequent(material, of=young), guess_by_regression(material, read, of=young),
+        guess_at_random(material, of=young),
+    ]  # fmt: skip
+    assert [(one.accuracy, one.rows) for one in by_rule[:2]] == [(0.0, 20)] * 2
+    assert by_rule[2].accuracy == pytest.approx(6 / 23) and by_rule[2].rows == 20, "20 to 25 of 20 to 42"
+    assert guess_the_most_frequent(material).accuracy == pytest.approx(30 / 50)
+
+
 def test_a_constant_is_chosen_on_others_than_it_is_measured_on() -> None:
     """Of as many of each as there are parts, the part held out has too few of its own in the others: never right."""
     users = pl.DataFrame({"user_id": [f"u{n}" for n in range(10)]})

@@ -54,6 +54,15 @@ def test_texts_that_cite_nothing_are_counted_and_not_measured() -> None:
     assert none.citing.value == 0 and np.isnan(none.of(CITED).flip.value)
 
 
+def test_what_could_not_be_read_or_was_not_traced_is_counted_apart() -> None:
+    unread = citing("i0").with_columns(cited=pl.Series([None] * 3 + [["i0"]] * 37, dtype=pl.List(pl.String)))
+    found = faithfulness(Asked(WEIGHTS), KNOWN, KNOWN, TRUE.tail(35), unread, k=1)
+    assert found.unread == 5 and found.citing.rows == found.of(CITED).flip.rows == 35
+    assert found.citing.value == 1 and found.of(CITED).flip.value == 1
+    assert faithfulness(Asked(WEIGHTS), KNOWN, KNOWN, TRUE, citing()).unread == 0, "to cite nothing is to be read"
+    assert flips(Asked(WEIGHTS), KNOWN, KNOWN, TRUE, unread).height == 37
+
+
 def test_flips_row_by_row() -> None:
     table = flips(Asked(WEIGHTS), KNOWN, KNOWN, TRUE, citing("i0"))
     assert table["flip"].to_list() == [1.0] * 40 and table["item_id"].unique().to_list() == ["i10"]

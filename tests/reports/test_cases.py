@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from rich.panel import Panel
 from typer.testing import CliRunner
 
 from llmxrec.cli import app
+from llmxrec.generators.scripted import ScriptedGenerator
 from llmxrec.ledger import Ledger
-from llmxrec.records import Explanation
+from llmxrec.prompts.instructions import PromptSettings
+from llmxrec.recipe import GeneratorRecipe
+from llmxrec.records import Explanation, Prompt
 from llmxrec.reports.page import page, rows_of
 from llmxrec.reports.screen import screen
 from llmxrec.stages.cases import cases_of
+from llmxrec.stages.explaining import explain_recommendations, questions_about
 from llmxrec.stages.reporting import write_report
 from llmxrec.workspace import Workspace
 
@@ -53,15 +58,76 @@ def test_a_case_is_shown_whole_with_what_is_wrong_in_brackets(demo: Workspace) -
     (sheet,) = cases_of(demo)
     row = next(row for row in rows_of(demo) if row["user"] == "u001")
     told = dict(sheet.rows)
-    assert list(told) == ["rests on", "hostile", "template", "asked"], "the prompt comes last"
+    assert list(told) == ["rests on", "hostile", "template", "asked of template"], "the prompt comes last"
     assert sheet.name == "case-ease-1" and sheet.title.startswith(f"{row['item']}, for u001")
     assert told["rests on"] == ", ".join(row["causes"]) and sheet.marks == tuple(row["causes"]) != ()
     assert told["template"] == row["texts"]["template"], "nothing is wrong with it"
     assert told["hostile"].startswith(HOSTILE + " [") and "Alien 9" in told["hostile"].removeprefix(HOSTILE)
-    assert told["asked"].count("\n") > 2, "as it was asked, line by line"
+    assert told["asked of template"].count("\n") > 2, "as it was asked, line by line"
     text = page("x", [sheet], [])
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
     assert all(f"<mark>{title}</mark>" in text for title in sheet.marks)
+
+
+def asked_anew(demo: Workspace, name: str, settings: PromptSettings, room: int | None = None) -> list[Prompt]:
+    """What a generator is asked about the first person, whom it tells their gender; its answers are called `name`."""
+    heard: list[Prompt] = []
+
+    def answer(prompt: Prompt) -> str:
+        heard.append(prompt)
+        return f"You are a female engineer: {prompt.instruction.candidate.title}."
+
+    recipe = GeneratorRecipe(spec="template", name=name)
+    asked = questions_about(demo, "ease", recipe, settings, users=1)
+    explain_recommendations(demo, recipe, replace(asked, generator=ScriptedGenerator(answer, context_tokens=room)))
+    return heard
+
+
+def words(prompt: Prompt) -> str:
+    return "\n\n".join(message.content for message in prompt.messages)
+
+
+def test_what_stands_as_asked_is_what_was_asked(demo: Workspace, tmp_path: Path) -> None:
+    place = Workspace(Path(shutil.copytree(demo.path, tmp_path / "w")))
+    place.note("recipe", report={"cases": ["u001"]})
+    place.explanations("ease", "hostile").unlink()
+    told = PromptSettings(template="evidence")
+    (silent,) = asked_anew(place, "silent", PromptSettings(history=3, user_attributes=(), max_words=4, reasoning=False))
+    (shortened,) = asked_anew(place, "shortened", told, room=330)
+    (alike,) = asked_anew(place, "alike", told)
+    assert shortened.dropped > 0 and "About this customer" not in words(silent) and "4 words" in words(silent)
+    (sheet,) = cases_of(place)
+    by_who = dict(sheet.rows)
+    assert {who: text for who, text in by_who.items() if who.startswith("asked")} == {
+        "asked of alike, template": words(alike),
+        "asked of shortened": words(shortened),
+        "asked of silent": words(silent),
+    }
+    assert "profile told" not in by_who["alike"], "nobody said that it may not be told"
+    assert "4 at most are allowed" in by_who["silent"], "it was asked for so many"
+    assert "profile told: it tells the customer their gender" in by_who["silent"], "nobody told it the gender"
+
+    # With another template, or other evidence, nobody knows what was asked.
+    file = place.explanations("ease", "silent").with_suffix(".toml")
+    file.write_text(file.read_text().replace('template = "default"', 'template = "paper"'))
+    pl.read_parquet(place.evidence("ease")).with_columns(
+        displacing=pl.lit([], pl.List(pl.String))
+    ).write_parquet(place.evidence("ease"))  # fmt: skip
+    (sheet,) = cases_of(place)
+    assert [who for who, _ in sheet.rows if who.startswith("asked")] == ["asked of shortened"]
+
+
+def test_what_a_text_may_tell_is_what_it_was_verified_for(demo: Workspace, tmp_path: Path) -> None:
+    place = Workspace(Path(shutil.copytree(demo.path, tmp_path / "w")))
+    place.note("recipe", report={"cases": ["u001"]})
+    for rules in ((), ("gender", "occupation")):
+        asked_anew(place, f"r{len(rules)}", PromptSettings())
+        with place.explanations("ease", f"r{len(rules)}").with_suffix(".toml").open("a") as notes:
+            notes.write(f'[verified]\nagain = 0\notherwise = "withhold"\nmay_tell = {list(rules)}\n')
+    (sheet,) = cases_of(place)
+    told = dict(sheet.rows)
+    assert "their gender" in told["r0"] and "their occupation" in told["r0"]
+    assert "profile told" not in told["r2"]
 
 
 def test_the_report_has_the_cases_and_what_was_marked_as_ended(demo: Workspace) -> None:

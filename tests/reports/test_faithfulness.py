@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ import pytest
 from llmxrec.errors import InputError
 from llmxrec.evaluation.faithfulness import CITED, Faithfulness, Removal
 from llmxrec.recommenders.metrics import Metric
-from llmxrec.reports.faithfulness import FAITHFULNESS, write_faithfulness
+from llmxrec.reports.faithfulness import FAITHFULNESS, faithfulness_lines, write_faithfulness
 from llmxrec.workspace import Workspace
 
 
@@ -23,7 +24,7 @@ def found(value: float) -> Faithfulness:
 
     nothing = Metric("drop", math.nan, math.nan, math.nan, 0)
     removal = Removal(CITED, metric("flip"), metric("pos"), metric("neg"), nothing)
-    return Faithfulness(metric("citing"), metric("items"), metric("coverage"), (removal,))
+    return Faithfulness(metric("citing"), metric("items"), metric("coverage"), (removal,), unread=2)
 
 
 def lines(file: Path, recommender: str) -> list[str]:
@@ -45,11 +46,18 @@ def test_what_is_of_other_recommenders_stays_as_it_is(tmp_path: Path) -> None:
     table = pl.read_csv(file, schema=FAITHFULNESS)
     assert lines(file, "bpr") == of_bpr
     assert table.filter(recommender="external").select("generator", "surrogate").unique().rows() == [("them", True)]
-    assert not table.filter(recommender="bpr")["surrogate"].any()
+    assert not table.filter(recommender="bpr")["surrogate"].any() and set(table["unread"]) == {2}
     by_measure = dict(table.filter(recommender="external").select("measure", "value").iter_rows())
     assert by_measure == {
         "citing": 0.6, "items": 0.6, "coverage": 0.6, "flip": 0.6, "pos": 0.6, "neg": 0.6, "drop": None
     }  # fmt: skip
+
+
+def test_people_are_told_what_was_not_read() -> None:
+    told, *_ = faithfulness_lines("bpr", "x", found(0.5))
+    assert told.endswith("of what the recommendation rests on; 2 unread") and "of 7 texts cite" in told
+    told, *_ = faithfulness_lines("bpr", "x", replace(found(0.5), unread=0))
+    assert told.endswith("of what the recommendation rests on")
 
 
 def test_a_table_of_something_else_is_not_written_over(tmp_path: Path) -> None:

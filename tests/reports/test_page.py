@@ -28,6 +28,8 @@ HOSTILE = [
     "{{7*7}}",
     "\\u003cscript>",
 ]
+SIGNS = r"X-Men ^$.*+?(a)[b]{c}|\/&-"
+"""A title with every sign that an expression may read as its own."""
 SHEETS = [
     Sheet("one", text, ("what", "value"), ((text, "0.5"),), text, (Bar(text, 0.5, 0.4, 0.6, 0.5),), text, (text,))
     for text in ("Plain", *HOSTILE)
@@ -35,13 +37,13 @@ SHEETS = [
 
 
 def rows(count: int) -> list[dict[str, Any]]:
-    text = HOSTILE[0] + ' You watched "Heat" & <b>bold</b>.'
+    text = HOSTILE[0] + f' You watched "Heat" & <b>bold</b>, and {SIGNS}.'
     return [
         {
             "recommender": ("ease", HOSTILE[0])[n % 2],
             "user": f"u{n}",
             "item": HOSTILE[n % len(HOSTILE)],
-            "causes": ["Heat", "", "You", "You watched"],
+            "causes": ["Heat", "", "You", "You watched", SIGNS],
             "texts": {"a": f"{text} {n}", "constructor": "Heath wrote iHeat."},
             "ended": {"constructor": "rejected"} if n % 5 == 0 else {},
         }
@@ -140,7 +142,7 @@ def test_ten_thousand_explanations_are_looked_through_in_a_browser(browser: Any,
     loaded = tab.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
     assert loaded < 2000, "milliseconds until all of it can be used"
     first = tab.locator(".texts div").first
-    assert first.locator("mark").all_inner_texts() == ["You watched", "Heat"], "whole words, the longest title"
+    assert first.locator("mark").all_inner_texts() == ["You watched", "Heat", SIGNS], "the longest title"
     assert tab.locator(".texts div").nth(1).locator("mark").count() == 0, "neither Heath nor iHeat is Heat"
     assert tab.locator("article").first.locator("i").all_inner_texts() == ["(rejected) "]
     assert tab.locator("article .soft").nth(1).inner_text().startswith(f"by {HOSTILE[0]}; rests on: ")

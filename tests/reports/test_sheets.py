@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from rich.console import Console
 from tests.reports.test_tables import verdict
 from tests.worlds import small_dataset
 
 from llmxrec.datasets.dataset import ReadReport
+from llmxrec.evaluation.faithfulness import CITED, Faithfulness, Removal
 from llmxrec.evaluation.ranking import DUELS, duels
 from llmxrec.evaluation.verdicts import as_table
 from llmxrec.ledger import Ledger
+from llmxrec.recommenders.metrics import Metric
 from llmxrec.records import Explanation, Status, Winner
 from llmxrec.reports.attributes import TABLE_3
+from llmxrec.reports.faithfulness import write_faithfulness
+from llmxrec.reports.measured import MEASURED
+from llmxrec.reports.page import rows_of
 from llmxrec.reports.people import FAIRNESS
+from llmxrec.reports.screen import screen
 from llmxrec.reports.sheets import Bar, Sheet, sheets_of, write_sheets
 from llmxrec.reports.sheets import as_table as cells_of
-from llmxrec.reports.tables import duels_of, write_table
+from llmxrec.reports.tables import duels_of, read_table, write_table
 from llmxrec.stages.data import store_dataset
 from llmxrec.stages.recommending import write_recommendations
 from llmxrec.stages.reporting import named_workspaces, write_report
@@ -36,9 +45,9 @@ def workspace_at(path: Path) -> Workspace:
     return workspace
 
 
-def explain(workspace: Workspace, generator: str, user: str, text: str, status: Status = "ok") -> None:
+def explain(workspace: Workspace, generator: str, user: str, text: str, status: Status = "ok", **more: Any) -> None:
     with Ledger(workspace.explanations("bpr", generator)) as ledger:
-        ledger.append(asdict(Explanation("bpr", generator, user, "heat", 1, text, status, "p", 1)))
+        ledger.append(asdict(Explanation("bpr", generator, user, "heat", 1, text, status, "p", 1, **more)))
 
 
 def judge(workspace: Workspace, *rows: tuple[str, str, str, Winner | None]) -> None:
@@ -92,6 +101,25 @@ def test_one_generator_is_held_against_the_others_in_the_order_of_the_recipe(tmp
     assert sheet.bars == (Bar("h-5", 1.0, 1.0, 1.0, 0.5), Bar("h-10", 1.0, 1.0, 1.0, 0.5))
 
 
+def test_lists_of_different_lengths_are_not_drawn_on_one_scale(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+
+    def trained(name: str, k: int, value: float) -> None:
+        metric = {"name": f"NDCG@{k}", "value": value, "low": 0.0, "high": 1.0, "rows": 2}
+        workspace.note("recommenders", name, metrics={metric["name"]: metric})
+
+    trained("popularity", 10, 0.25)
+    trained("bpr", 10, 0.5)
+    sheet = sheets(workspace)["recommenders"]
+    assert sheet.bars == (Bar("popularity", 0.25, 0.0, 1.0), Bar("bpr", 0.5, 0.0, 1.0, 0.25))
+    assert sheet.drawn == "NDCG@10; dashed: popularity" and "The trivial rule is popularity." in sheet.note
+    trained("bpr", 5, 0.5)
+    sheet = sheets(workspace)["recommenders"]
+    assert sheet.bars == () and sheet.note.endswith("Not drawn: NDCG@10, NDCG@5 differ.")
+    assert "popularity, which was not measured by NDCG@5." in sheet.note
+    assert [row[:2] for row in sheet.rows] == [("popularity", "NDCG@10"), ("bpr", "NDCG@5")]
+
+
 def test_of_a_judge_who_saw_an_order_the_place_is_what_has_to_be_beaten(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path / "w")
     with Ledger(workspace.verdicts("bpr", "released")) as ledger:
@@ -135,34 +163,104 @@ def test_nothing_is_kept_of_a_run_that_was_stopped_or_did_nothing(tmp_path: Path
     assert 0 <= line["seconds"] < 60
 
 
-def test_costs_are_of_the_last_answer_to_each_row(tmp_path: Path) -> None:
+def test_costs_are_of_all_that_was_asked_and_ends_of_the_last_answers(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path / "w")
-    explain(workspace, "x", "anna", "", "failed")
-    explain(workspace, "x", "anna", "one  two three")
-    explain(workspace, "x", "bob", "no", "refused")
+    explain(workspace, "x", "anna", "", "failed", cost=0.0)
+    explain(workspace, "x", "anna", "bad", "rejected", cost=0.5, output_tokens=7)
+    explain(workspace, "x", "anna", "worse", "rejected", cost=0.5, output_tokens=8)
+    explain(workspace, "x", "anna", "one  two three", cost=0.0, output_tokens=0, source="template")
+    explain(workspace, "x", "bob", "no", "refused", cost=0.25, output_tokens=1)
     explain(workspace, "y", "bob", "", "failed")
+    explain(workspace, "y", "bob", "one", cost=1.0)
     sheet = sheets(workspace)["costs"]
     assert sheet.rows == (
-        ("bpr", "x", "2", "1 ok, 1 refused", "0", "3.0 [3.0, 3.0]", "–", "0.0000"),
-        ("bpr", "y", "1", "1 failed", "0", "–", "–", "0.0000"),
+        ("bpr", "x", "2", "1 ok, 1 refused", "1", "3.0 [3.0, 3.0]", "16", "1.2500"),
+        ("bpr", "y", "1", "1 ok", "0", "1.0 [1.0, 1.0]", "–", "–"),
     )
-    assert "–: no text is ok, or no tokens were counted." in sheet.note
+    assert "–: no text is ok, no tokens were counted, or what an answer cost is not known." in sheet.note
+
+
+def test_what_was_made_for_other_recommendations_is_not_shown_as_of_these(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    explain(workspace, "old", "anna", "one two", cost=0.5)
+    explain(workspace, "theirs", "bob", "three")
+    workspace.explanations("bpr", "old").with_suffix(".toml").write_text("hold_out = true")
+    workspace.note("recommenders", "bpr", hold_out=True)
+    assert [row["texts"] for row in rows_of(workspace)] == [{"old": "one two"}, {"theirs": "three"}]
+    workspace.note("recommenders", "bpr", hold_out=False)
+    assert [row["texts"] for row in rows_of(workspace)] == [{"theirs": "three"}]
+    old, theirs = sheets(workspace)["costs"].rows
+    assert old == ("bpr", "old", "0", "none is of what is recommended now", "0", "–", "–", "0.5000"), "it was paid"
+    assert theirs[2:4] == ("1", "1 ok")
+
+
+def test_what_was_measured_of_a_recommender_goes_with_what_it_recommended(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    for name, schema in MEASURED.items():
+        keys = {column: "1" if kind == pl.String else None for column, kind in schema.items()}
+        rows = [{**keys, "recommender": recommender} for recommender in ("bpr", "007")]
+        write_table(pl.DataFrame(rows, schema=schema), workspace.table(name))
+    recommended = pl.read_parquet(workspace.recommendations("bpr"))
+    write_recommendations(workspace, "bpr", recommended)
+    assert all(
+        read_table(workspace.table(name), MEASURED[name])["recommender"].to_list() == ["007"] for name in MEASURED
+    )
+    workspace.table("table3").write_text("mine\n1\n")
+    write_recommendations(workspace, "bpr", recommended)
+    assert workspace.table("table3").read_text() == "mine\n1\n", "what is no table of ours stays"
+
+
+def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    one = Metric("flip", 0.5, 0.25, 0.75, 7)
+    removal = Removal(CITED, one, one, one, one)
+    write_faithfulness({"bpr": {"007": Faithfulness(one, one, one, (removal,))}}, {"bpr": False}, workspace)
+    rows = [("bpr", "w", "1", "02", "3", "4", "5", "words", *[0.0] * 9, 4, 0)]
+    write_table(pl.DataFrame(rows, schema=FAIRNESS, orient="row"), workspace.table("fairness"))
+    explain(workspace, "007", "anna", "one")
+    judge(workspace, ("anna", "007", "x", "first"))
+    found = sheets(workspace)
+    assert found["faithfulness"].rows[0][:2] == ("bpr", "007") and found["faithfulness"].bars[0].what == "007"
+    assert found["fairness"].rows[0][1:4] == ("02", "words", "3: 4 against 5")
+    told = StringIO()
+    Console(file=told, width=200).print(screen(workspace, "bpr", "007"))
+    assert "0.500 [0.250, 0.750]" in told.getvalue(), "its flips are found"
+    write_report(workspace.path)
 
 
 def test_attributes_stand_beside_the_best_constant_of_their_target(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path / "w")
     rows = [
-        ("bpr", "w", target, who, accuracy, low, high, 10, unread, 0.3, 0.2, 0.4)
+        ("bpr", "w", target, who, accuracy, low, high, 10, unread, 0.3, 0.2, 0.4, beside)
         for target, constant in (("age", 0.25), ("gender", 0.5))
-        for who, accuracy, low, high, unread in
-        (("random", 0.1, 0.1, 0.1, 0), ("most frequent", constant, 0.1, 0.6, 0), ("m", 0.4, 0.3, 0.5, 1),
-         ("n", None, None, None, 10))
+        for who, accuracy, low, high, unread, beside in
+        (("random", 0.1, 0.1, 0.1, 0, "m, n"), ("most frequent", constant, 0.1, 0.6, 0, "m, n"),
+         ("m", 0.4, 0.3, 0.5, 1, ""), ("n", None, None, None, 10, ""))
     ]  # fmt: skip
     write_table(pl.DataFrame(rows, schema=TABLE_3, orient="row"), workspace.table("table3"))
     sheet = sheets(workspace)["table3"]
     assert sheet.bars == (Bar("age: m", 0.4, 0.3, 0.5, 0.25), Bar("gender: m", 0.4, 0.3, 0.5, 0.5))
+    assert [row[2] for row in sheet.rows[:4]] == ["random", "most frequent", "m", "n"]
     assert sheet.rows[2] == ("bpr", "age", "m", "0.400 [0.300, 0.500]", "0.300 [0.200, 0.400]", "10", "1")
     assert sheet.rows[3][3] == "–" and sheet.note.endswith("–: no answer could be read.")
+
+
+def test_who_was_asked_about_others_has_rules_of_its_own(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path / "w")
+    figures = [
+        ("most frequent", 0.25, "m"), ("logistic regression", 0.3, "m"), ("m", 0.4, ""),
+        ("most frequent", 0.5, "n, o"), ("logistic regression", 0.6, "n, o"), ("n", 0.7, ""), ("o", 0.8, ""),
+    ]  # fmt: skip
+    rows = [("bpr", "w", "age", who, value, 0.0, 1.0, 10, 0, value, 0.0, 1.0, of) for who, value, of in figures]
+    write_table(pl.DataFrame(rows, schema=TABLE_3, orient="row"), workspace.table("table3"))
+    sheet = sheets(workspace)["table3"]
+    assert [row[2] for row in sheet.rows[:4]] == [
+        "most frequent, rows of m", "logistic regression, rows of m", "m", "most frequent, rows of n, o"
+    ]  # fmt: skip
+    assert [(bar.what, bar.rule) for bar in sheet.bars] == [
+        ("age: logistic regression, rows of m", 0.25), ("age: m", 0.25),
+        ("age: logistic regression, rows of n, o", 0.5), ("age: n", 0.5), ("age: o", 0.5),
+    ]  # fmt: skip
 
 
 def test_groups_say_whom_they_are_held_against(tmp_path: Path) -> None:
@@ -203,6 +301,19 @@ def test_each_sheet_lies_in_three_files_and_none_is_left_of_what_is_gone(tmp_pat
     }  # fmt: skip
     assert (tmp_path / "tables/fairness.csv").read_text() == "before", "figures in full stay as they were measured"
     assert pl.read_csv(tmp_path / "tables/times.csv")["a"].to_list() == ["'=1+1"]
+
+
+def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
+    name = "=my <b>demo"
+    workspace = workspace_at(tmp_path / name)
+    judge(workspace, ("anna", "x", "y", "first"), ("bob", "x", "y", "first"))
+    workspace.note("recipe", judges=[{"spec": "text", "against": "x"}])
+    explain(workspace, "x", "anna", "one")
+    assert workspace.report in write_report(workspace.path) and "against-bpr-text" in sheets(workspace)
+    assert "<title>=my &lt;b&gt;demo</title>" in workspace.report.read_text()
+    assert workspace.summary.read_text().startswith("# =my \\<b\\>demo")
+    for file in ("table2", "against", "positions"):
+        assert set(pl.read_csv(workspace.table(file))["dataset"]) <= {f"'{name}"}, "no formula"
 
 
 def test_a_folder_is_reported_in_the_order_of_names_and_each_has_its_own_tables(tmp_path: Path) -> None:

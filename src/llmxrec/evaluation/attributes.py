@@ -56,7 +56,8 @@ class Accuracy:
     """How often `who` (a generator, or one of the rules) is right about `target`, with 95 % intervals over users.
 
     `accuracy` is of the answers that can be read; `over_all` of all `rows`, where the `unread` ones count as not right.
-    NaN where there are none. Of a uniform guess it is the expectation.
+    NaN where there are none. Of a uniform guess it is the expectation. `beside`: of a rule, the generators on whose
+    rows it was measured, with ", " between, where that is said.
     """
 
     target: str
@@ -69,6 +70,7 @@ class Accuracy:
     over_all: float
     over_all_low: float
     over_all_high: float
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,29 +144,33 @@ def accuracy(target: str, who: str, right: Sequence[float | None], users: Sequen
     )  # fmt: skip
 
 
-def guess_at_random(material: Material, seed: int = 1) -> Accuracy:
+def guess_at_random(material: Material, seed: int = 1, *, of: pl.DataFrame | None = None) -> Accuracy:
     """A uniform guess among all answers: of an age, those from the youngest person's to the oldest's; of a price, those
-    that occur."""
-    gains = material.right.mean(axis=1)
-    return accuracy(material.target, RANDOM, gains.tolist(), material.rows["user_id"].to_list(), seed)
+    that occur. Measured `of` these of its rows; None: of all."""
+    return _measured(material, RANDOM, material.right.mean(axis=1), of, seed)
 
 
-def guess_the_most_frequent(material: Material, seed: int = 1) -> Accuracy:
-    """The answer that is right of most other people: of an age, the one with most of them near enough."""
+def guess_the_most_frequent(material: Material, seed: int = 1, *, of: pl.DataFrame | None = None) -> Accuracy:
+    """The answer that is right of most other people: of an age, the one with most of them near enough.
+
+    It learns from all rows, and is measured `of` these; None: of all.
+    """
     part = parts(material.rows["user_id"].to_list(), seed)
     gains = np.zeros(len(part))
     for fold in np.unique(part):
         best = material.right[part != fold].sum(axis=0).argmax()
         gains[part == fold] = material.right[part == fold, best]
-    return accuracy(material.target, FREQUENT, gains.tolist(), material.rows["user_id"].to_list(), seed)
+    return _measured(material, FREQUENT, gains, of, seed)
 
 
-def guess_by_regression(material: Material, read: Any, seed: int = 1, advance: Advance = quiet) -> Accuracy:
+def guess_by_regression(
+    material: Material, read: Any, seed: int = 1, advance: Advance = quiet, *, of: pl.DataFrame | None = None
+) -> Accuracy:
     """Logistic regression on `read`, which has the features of each row (see `features`).
 
     It learns all answers that are right of a person (see `regressions`), with the one of STRENGTHS that is right most
     often of people held out from those it learns from, and of its answers takes the one most likely right (see
-    `likeliest`). `advance` is told of each of FOLDS.
+    `likeliest`). `advance` is told of each of FOLDS. Measured `of` these of its rows; None: of all.
     """
     users = material.rows["user_id"].to_list()
     part = parts(users, seed)
@@ -176,7 +182,15 @@ def guess_by_regression(material: Material, read: Any, seed: int = 1, advance: A
             *_, places = _answers(material, read, learned, answered, STRENGTHS[: STRENGTHS.index(best) + 1])
             gains[answered] = material.right[answered, places]
         advance(1)
-    return accuracy(material.target, SUPERVISED, gains.tolist(), users, seed)
+    return _measured(material, SUPERVISED, gains, of, seed)
+
+
+def _measured(material: Material, who: str, gains: Floats, of: pl.DataFrame | None, seed: int) -> Accuracy:
+    """A rule with `gains` on the rows of `material`, measured on those among them that are in `of`."""
+    rows = material.rows.with_columns(pl.Series("gain", gains, dtype=pl.Float64))
+    if of is not None:
+        rows = rows.join(of, on=["user_id", "item_id"], how="semi", maintain_order="left")
+    return accuracy(material.target, who, rows["gain"].to_list(), rows["user_id"].to_list(), seed)
 
 
 def parts(users: Sequence[str], seed: int, count: int = FOLDS) -> Ints:

@@ -31,7 +31,8 @@ DRAWS = 5
 """Times that random items are drawn for each text."""
 
 CITATIONS: dict[str, Any] = {"user_id": pl.String, "item_id": pl.String, "cited": pl.List(pl.String)}
-"""What a text of a recommendation cites: ids of items of the history, in the order named. Any other is left aside."""
+"""What a text of a recommendation cites: ids of items of the history, in the order named. Any other is left aside. Null
+where the text could not be read."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ class Faithfulness:
 
     `citing`: the share of texts that cite any item of the history; `items`: how many those cite. `coverage`: of what a
     recommendation rests on (see `causes`), the share that its text cites; of texts without a citation it is 0, and
-    recommendations whose causes are not known are left out. `removals` in the order of the names above.
+    recommendations whose causes are not known are left out. `removals` in the order of the names above. `unread` texts
+    are not measured: they could not be read, or nobody traced the evidence of their recommendation.
     """
 
     citing: Metric
     items: Metric
     coverage: Metric
     removals: tuple[Removal, ...]
+    unread: int = 0
 
     def of(self, removed: str) -> Removal:
         return next(one for one in self.removals if one.removed == removed)
@@ -92,7 +95,7 @@ def faithfulness(
     seed: int = 1,
     advance: Advance = quiet,
 ) -> Faithfulness:
-    """Of texts about recommendations whose `evidence` (columns of EVIDENCE in `causes`) is known.
+    """Of texts about recommendations whose `evidence` (columns of EVIDENCE in `causes`) is known; others are unread.
 
     `citations` has the columns of CITATIONS. `histories` and `known` are as in `causes.measure`. `advance` is told of
     texts. Intervals are over users.
@@ -121,6 +124,7 @@ def faithfulness(
         _mean("items", [float(len(row.cited)) for row in citing], users, seed),
         _mean("coverage", covered, [row.user_id for row in caused], seed),
         tuple(removals),
+        citations.height - len(rows),
     )
 
 
@@ -149,7 +153,11 @@ def _rows(histories: Histories, evidence: pl.DataFrame, citations: pl.DataFrame)
     user_number = {user: number for number, user in enumerate(histories.users.to_list())}
     item_number = {item: number for number, item in enumerate(histories.items.to_list())}
     columns = ("user_id", "item_id", "cited", "place", "history", "influence", "displacing")
-    both = citations.join(evidence, on=["user_id", "item_id"], how="inner", maintain_order="left").select(columns)
+    both = (
+        citations.drop_nulls("cited")
+        .join(evidence, on=["user_id", "item_id"], how="inner", maintain_order="left")
+        .select(columns)
+    )
     for user_id, item_id, cited, place, ranked, influence, displacing in both.iter_rows():
         if user_id not in user_number:
             continue

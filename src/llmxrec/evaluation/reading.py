@@ -20,7 +20,8 @@ from llmxrec.ledger import read_ledger
 from llmxrec.notes import read_notes
 from llmxrec.prompts.instructions import Instructions, PromptSettings
 from llmxrec.prompts.released import parse_released
-from llmxrec.records import Explanation, Instruction
+from llmxrec.records import Domain, Explanation, Instruction
+from llmxrec.settings import check
 from llmxrec.workspace import Workspace
 
 _TEXT = ("user_id", "item_id", "text", "status", "prompt")
@@ -47,7 +48,7 @@ def read_part(workspace: Workspace) -> Part:
         files = [_answers(workspace, recommender, generator) for generator in workspace.generators(recommender)]
         rows = {row for row, rank in table.items() if rank == 1}
         rows |= {(row.user_id, row.item_id) for file, _ in files for row in file.rows}
-        shown = max((_count(notes.get("history"), 0) for _, notes in files), default=0)
+        shown = _shown([settings for _, notes in files if (settings := noted_prompt(notes))], dataset.domain)
         questions[recommender] = _questions(workspace, dataset, recommender, sorted(rows), shown)
         recommended[recommender] = table
         answers += [file for file, _ in files]
@@ -66,6 +67,31 @@ def read_part(workspace: Workspace) -> Part:
         },
         truths=_truths(dataset),
     )
+
+
+def noted_prompt(notes: Mapping[str, Any]) -> PromptSettings | None:
+    """How prompts were made, as the notes beside a ledger tell (see `read_notes`); None where they tell nothing of it.
+
+    Raises InputError where they tell what cannot be.
+    """
+    told = {name: notes[name] for name in PromptSettings.model_fields if name in notes}
+    return check(PromptSettings, told, "the notes on explanations") if told else None
+
+
+def _shown(noted: Sequence[PromptSettings], domain: Domain) -> PromptSettings:
+    """What any of the generators whose settings were `noted` was shown; where nothing was noted, what usually is."""
+    if not noted:
+        return PromptSettings()
+    items, users = domain.item_attributes, domain.user_attributes
+    return PromptSettings(
+        history=max(one.history for one in noted),
+        item_attributes=tuple(name for name in items if any(_told(name, one.item_attributes) for one in noted)),
+        user_attributes=tuple(name for name in users if any(_told(name, one.user_attributes) for one in noted)),
+    )
+
+
+def _told(name: str, chosen: Sequence[str] | None) -> bool:
+    return chosen is None or name in chosen
 
 
 def _recommended(workspace: Workspace, recommender: str) -> dict[Row, int]:
@@ -100,6 +126,7 @@ def _answers(workspace: Workspace, recommender: str, generator: str) -> tuple[An
             status=row["status"],
             prompt=row["prompt"],
             history=_count(row.get("history"), 0),
+            dropped=_count(row.get("dropped"), 0),
         )
     asked = json.dumps(
         {name: notes[name] for name in (*PromptSettings.model_fields, "template_digest") if name in notes}
@@ -108,15 +135,15 @@ def _answers(workspace: Workspace, recommender: str, generator: str) -> tuple[An
 
 
 def _questions(
-    workspace: Workspace, dataset: Dataset, recommender: str, rows: Sequence[Row], shown: int
+    workspace: Workspace, dataset: Dataset, recommender: str, rows: Sequence[Row], shown: PromptSettings
 ) -> dict[Row, Question]:
-    """What generators were shown for each of `rows`: as the stored prompts say, else as prompts are made.
+    """What generators were shown for each of `rows`: as the stored prompts say, else as prompts are made that show all
+    that is `shown` to any of them.
 
     Rows of an item that is not of the dataset are left out: nobody could have asked about it.
     """
-    settings = PromptSettings(history=shown) if shown else PromptSettings()
     histories = known_histories(workspace, dataset, recommender)
-    make = Instructions.of(dataset, histories, settings, [user_id for user_id, _ in rows])
+    make = Instructions.of(dataset, histories, shown, [user_id for user_id, _ in rows])
     words = _words(workspace, recommender)
     rests_on = _causes(workspace, recommender)
     numbers = {user: number for number, user in enumerate(histories.users.to_list())}

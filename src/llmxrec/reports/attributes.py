@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
-from llmxrec.errors import InputError
 from llmxrec.evaluation.attributes import Accuracy
-from llmxrec.reports.tables import write_table
+from llmxrec.reports.tables import replace_rows
 from llmxrec.workspace import Workspace
 
 TABLE_3 = {
@@ -27,8 +26,10 @@ TABLE_3 = {
     "over_all": pl.Float64,
     "over_all_low": pl.Float64,
     "over_all_high": pl.Float64,
+    "beside": pl.String,
 }
-"""Accuracy as a table: nothing where a figure is not a number."""
+"""Accuracy as a table: nothing where a figure is not a number. Of a rule, `beside` has the generators whose rows it is
+measured on."""
 
 
 def write_table_3(found: Sequence[Accuracy], workspace: Workspace, recommender: str) -> Path:
@@ -36,30 +37,40 @@ def write_table_3(found: Sequence[Accuracy], workspace: Workspace, recommender: 
     file, dataset = workspace.table("table3"), workspace.path.resolve().name
     rows = [{"recommender": recommender, "dataset": dataset, **asdict(one)} for one in found]
     table = pl.DataFrame(rows, schema=TABLE_3).fill_nan(None)
-    if file.exists():
-        try:
-            before = pl.read_csv(file, schema=TABLE_3)
-        except pl.exceptions.PolarsError as error:
-            raise InputError(f"table 3 has columns of its own: {error}", file=file, cure="delete it") from None
-        table = pl.concat([before.filter(pl.col("recommender") != recommender), table])
-    write_table(table.sort("recommender", maintain_order=True), file)
+    replace_rows(file, TABLE_3, table, pl.col("recommender") == recommender)
     return file
 
 
 def accuracy_lines(found: Sequence[Accuracy]) -> list[str]:
     """`found` for people: under each target a line for each rule and generator, with intervals and what is behind."""
     lines: list[str] = []
-    width = max((len(one.who) for one in found), default=0)
+    apart = asked_apart((one.target, one.beside) for one in found)
+    names = [rule_name(one.who, one.beside if apart else "") for one in found]
+    width = max(map(len, names), default=0)
     for target in dict.fromkeys(one.target for one in found):
         lines.append(target)
-        for one in found:
+        for one, name in zip(found, names, strict=True):
             if one.target == target:
                 read = f"{_share(one.accuracy, one.low, one.high)}  {one.rows:,} rows"
                 if one.unread:
                     whole = _share(one.over_all, one.over_all_low, one.over_all_high)
                     read += f", {one.unread:,} unread; {whole} of all"
-                lines.append(f"  {one.who:<{width}}  {read}")
+                lines.append(f"  {name:<{width}}  {read}")
     return lines
+
+
+def asked_apart(rules: Iterable[tuple[Hashable, str]]) -> bool:
+    """Whether any of `rules` (of what, beside whom) stand beside some generators only: others were asked of other rows.
+
+    Those beside nobody are generators.
+    """
+    sets = {(target, beside) for target, beside in rules if beside}
+    return len(sets) > len({target for target, _ in sets})
+
+
+def rule_name(who: str, beside: str) -> str:
+    """What a rule is called where it stands `beside` some generators and not beside others (empty: beside all)."""
+    return f"{who}, rows of {beside}" if beside else who
 
 
 def _share(value: float, low: float, high: float) -> str:

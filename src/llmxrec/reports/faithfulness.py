@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 
-from llmxrec.errors import InputError
 from llmxrec.evaluation.faithfulness import CITED, Faithfulness
 from llmxrec.recommenders.metrics import Metric
-from llmxrec.reports.tables import write_table
+from llmxrec.reports.tables import replace_rows
 from llmxrec.workspace import Workspace
 
 FAITHFULNESS = {
@@ -23,6 +22,7 @@ FAITHFULNESS = {
     "low": pl.Float64,
     "high": pl.Float64,
     "rows": pl.Int64,
+    "unread": pl.Int64,
     "surrogate": pl.Boolean,
 }
 """A row for each measure (see `evaluation.faithfulness`); `removed` is empty for what is of the texts alone."""
@@ -35,27 +35,17 @@ def write_faithfulness(
     recommenders; returns the file.
     """
     rows = [
-        (recommender, generator, removed, metric.name, metric.value, metric.low, metric.high, metric.rows, stand_in)
+        (recommender, generator, removed, metric.name, metric.value, metric.low, metric.high, metric.rows, one.unread,
+         stand_in)
         for recommender, by_generator in found.items()
         for stand_in in [surrogates[recommender]]
         for generator, one in by_generator.items()
         for removed, metric in _metrics(one)
-    ]
+    ]  # fmt: skip
     table = pl.DataFrame(rows, schema=FAITHFULNESS, orient="row").fill_nan(None)
     file = workspace.table("faithfulness")
-    write_table(pl.concat([_of_others(file, found), table]), file)
+    replace_rows(file, FAITHFULNESS, table, pl.col("recommender").is_in(list(found)))
     return file
-
-
-def _of_others(file: Path, found: Collection[str]) -> pl.DataFrame:
-    """What the table has of other recommenders than those in `found`."""
-    if not file.exists():
-        return pl.DataFrame(schema=FAITHFULNESS)
-    try:
-        before = pl.read_csv(file, schema=FAITHFULNESS)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"table faithfulness has columns of its own: {error}", file=file, cure="delete it") from None
-    return before.filter(~pl.col("recommender").is_in(list(found)))
 
 
 def faithfulness_lines(recommender: str, generator: str, found: Faithfulness) -> Iterator[str]:
@@ -63,6 +53,7 @@ def faithfulness_lines(recommender: str, generator: str, found: Faithfulness) ->
     yield (
         f"{recommender} x {generator}: {_share(found.citing)} of {found.citing.rows:,} texts cite the history, "
         f"{_plain(found.items)} items each; they cite {_share(found.coverage)} of what the recommendation rests on"
+        f"{f'; {found.unread:,} unread' if found.unread else ''}"
     )
     for one in found.removals:
         figures = ", ".join(f"{metric.name} {_plain(metric)}" for metric in (one.flip, one.pos, one.neg, one.drop))

@@ -11,13 +11,9 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-import polars as pl
-
-from llmxrec.asking.answers import latest
 from llmxrec.datasets.dataset import Dataset
-from llmxrec.explain import SCHEMA
 from llmxrec.reports.sheets import Bar, Sheet
-from llmxrec.stored import causes_of, read_evidence, read_recommendations
+from llmxrec.stored import causes_of, current_explanations, read_evidence
 from llmxrec.workspace import Workspace, atomic
 
 _NUMBER = re.compile(r"–|-?[\d,.]+%?( \[[^\]]*\])?")
@@ -35,18 +31,15 @@ def write_page(workspace: Workspace, sheets: Sequence[Sheet]) -> None:
 
 
 def rows_of(workspace: Workspace, *recommenders: str) -> Iterator[dict[str, Any]]:
-    """Each recommendation that was explained, of some `recommenders` or of all: recommender, user, item, causes
-    (titles), texts by generator, and how each text ended that is not ok.
+    """Each recommendation there is now that was explained, of some `recommenders` or of all: recommender, user, item,
+    causes (titles), texts by generator, and how each text ended that is not ok.
     """
     titles = dict(Dataset.load(workspace.dataset).items.select("item_id", "title").iter_rows())
     for recommender in recommenders or workspace.recommenders():
-        wanted = read_recommendations(workspace, recommender)
         texts: dict[tuple[str, str], dict[str, str]] = {}
         ended: dict[tuple[str, str], dict[str, str]] = {}
-        for generator in workspace.generators(recommender):
-            table = latest(workspace.explanations(recommender, generator), wanted, SCHEMA)
-            told = table.filter(pl.col("status").is_not_null()).select("user_id", "item_id", "text", "status")
-            for user, item, text, status in told.iter_rows():
+        for generator, table in current_explanations(workspace, recommender).items():
+            for user, item, text, status in table.select("user_id", "item_id", "text", "status").iter_rows():
                 texts.setdefault((user, item), {})[generator] = text or ""
                 if status != "ok":
                     ended.setdefault((user, item), {})[generator] = status

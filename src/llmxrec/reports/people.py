@@ -10,11 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from llmxrec.errors import InputError
 from llmxrec.evaluation.bootstrap import Interval
 from llmxrec.evaluation.fairness import Contrast, unequal_histories
 from llmxrec.evaluation.identifiability import ALL, BY, Identified
-from llmxrec.reports.tables import write_table
+from llmxrec.reports.tables import replace_rows
 from llmxrec.workspace import Workspace
 
 _OF = {"recommender": pl.String, "dataset": pl.String}
@@ -122,14 +121,8 @@ def _write(
     """Write `rows` to a table of `workspace`, in place of those of `recommender` that are `replaced`."""
     file, dataset = workspace.table(name), workspace.path.resolve().name
     named = [{"recommender": recommender, "dataset": dataset, **row} for row in rows]
-    table = pl.DataFrame(named, schema=schema)
-    if file.exists():
-        try:
-            before = pl.read_csv(file, schema=schema)
-        except pl.exceptions.PolarsError as error:
-            raise InputError(f"table {name} has columns of its own: {error}", file=file, cure="delete it") from None
-        table = pl.concat([before.filter(~((pl.col("recommender") == recommender) & replaced)), table])
-    write_table(table.sort("recommender", maintain_order=True), file)
+    mine = (pl.col("recommender") == recommender) & replaced
+    replace_rows(file, schema, pl.DataFrame(named, schema=schema), mine)
     return file
 
 

@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import polars as pl
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from llmxrec.errors import printable
+from llmxrec.evaluation.faithfulness import FLIP
+from llmxrec.reports.faithfulness import FAITHFULNESS
 from llmxrec.reports.page import rows_of
-from llmxrec.reports.tables import bounds, label_of, table_2, winner
+from llmxrec.reports.tables import bounds, label_of, read_table, table_2, winner
 from llmxrec.workspace import Workspace
 
 _BETWEEN = 97
@@ -64,10 +65,7 @@ def _generators(workspace: Workspace, recommender: str) -> Iterator[RenderableTy
 
 def _flips(workspace: Workspace, recommender: str) -> dict[tuple[str, str], str]:
     """How often a recommendation falls, by generator and by what is taken away, where that was measured."""
-    file = workspace.table("faithfulness")
-    if not file.exists():
-        return {}
-    table = pl.read_csv(file, infer_schema_length=None).filter(recommender=recommender, measure="flip")
+    table = read_table(workspace.table("faithfulness"), FAITHFULNESS).filter(recommender=recommender, measure=FLIP)
     return {(row["generator"], row["removed"]): _figure(row) for row in table.iter_rows(named=True)}
 
 

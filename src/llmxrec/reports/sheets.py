@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from llmxrec.asking.answers import latest
+from llmxrec.asking.answers import answer_rows
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.evaluation.attributes import FREQUENT, RANDOM, SUPERVISED
 from llmxrec.evaluation.audit import Finding
@@ -23,22 +23,23 @@ from llmxrec.evaluation.ratings import differences, figure_2, read_ratings
 from llmxrec.explain import SCHEMA
 from llmxrec.generators.specs import slug
 from llmxrec.ledger import read_ledger
+from llmxrec.reports.attributes import asked_apart, rule_name
+from llmxrec.reports.markdown import safe
+from llmxrec.reports.measured import MEASURED
 from llmxrec.reports.tables import (
     RULES,
     bounds,
     duels_of,
     label_of,
     positions_of,
+    read_table,
     rules_of_table_2,
     table_2,
     winner,
     write_table,
 )
-from llmxrec.stored import read_recommendations
+from llmxrec.stored import current_explanations
 from llmxrec.workspace import Workspace, atomic, safe_name
-
-MEASURED = ("table3", "faithfulness", "identifiability", "fairness")
-"""Sheets whose CSV, with all figures in full, is written where they are measured."""
 
 _MADE = re.compile(
     rf"audit|table1|recommenders|costs|times|{'|'.join(MEASURED)}|(table2|against)-.+-.+|figure2-.+|case-.+-\d+"
@@ -97,7 +98,7 @@ def sheets_of(workspace: Workspace, findings: Sequence[Finding], seed: int = 1) 
 def write_sheets(sheets: Sequence[Sheet], workspace: Workspace) -> list[Path]:
     """Each of `sheets` as Markdown, LaTeX and CSV; returns the files. Those of sheets that are no longer there go.
 
-    The CSV of MEASURED stays as it is.
+    The CSV of MEASURED, with all figures in full, stays as it was measured.
     """
     out = []
     for sheet in sheets:
@@ -118,10 +119,10 @@ def write_sheets(sheets: Sequence[Sheet], workspace: Workspace) -> list[Path]:
 
 def markdown(sheet: Sheet) -> str:
     """`sheet` as a table of Markdown; nothing in a cell is markup."""
-    lines = [sheet.head, ("---",) * len(sheet.head), *sheet.rows]
-    table = "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
-    note = f"\n\n{_plain(sheet.note)}" if sheet.note else ""
-    return f"**{_plain(sheet.title)}**\n\n{table}{note}\n"
+    head, *rows = ([safe(cell) for cell in line] for line in (sheet.head, *sheet.rows))
+    table = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
+    note = f"\n\n{safe(sheet.note)}" if sheet.note else ""
+    return f"**{safe(sheet.title)}**\n\n{table}{note}\n"
 
 
 def latex(sheet: Sheet) -> str:
@@ -157,10 +158,6 @@ def as_table(sheet: Sheet) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _plain(text: str) -> str:
-    return text if set(text) == {"-"} else re.sub(r"([\\`*_{}\[\]()<>#+!|~&$-])", r"\\\1", " ".join(text.split()))
-
-
 def _tex(text: str) -> str:
     told = "".join(_TEX.get(sign, sign) for sign in " ".join(text.split()))
     # At the beginning of a line, "[" and "*" would belong to the command that ends the line before.
@@ -188,7 +185,7 @@ def _dataset(dataset: Dataset) -> Sheet:
 
 
 def _recommenders(manifest: Mapping[str, Any]) -> Sheet:
-    rows, bars, k = [], [], ""
+    rows, bars = [], []
     trained = manifest.get("recommenders", {})
     trivial = trained.get("popularity", {}).get("metrics", {})
     for name, noted in trained.items():
@@ -198,22 +195,37 @@ def _recommenders(manifest: Mapping[str, Any]) -> Sheet:
             if not measure.startswith("coverage"):
                 rows.append((name, measure, _interval(value, low, high), f"{metric['rows']:,}"))
             if measure.startswith("NDCG"):
-                k = measure
                 rule = trivial.get(measure, {}).get("value") if name != "popularity" else None
-                bars.append(Bar(name, value, low, high, rule))
+                bars.append((measure, Bar(name, value, low, high, rule)))
     note = (
         "Each user's last item is held out and looked for among all items not seen before. 95 % intervals over users. "
+        f"{trivial_recommender(trained)}"
     )
-    note += "The trivial rule is popularity." if trivial else "No trivial rule: popularity was not trained."
     kept_out = max((int(noted.get("kept_out", 0)) for noted in trained.values()), default=0)
     note += f" {kept_out:,} users with too few items are not measured." if kept_out else ""
     head = ("recommender", "metric", "value", "users")
-    return Sheet("recommenders", "Recommenders", head, tuple(rows), note, tuple(bars), f"{k}; dashed: popularity")
+    drawn = list(dict.fromkeys(measure for measure, _ in bars))
+    if len(drawn) > 1:  # of lists of different lengths, which are not to be compared
+        return Sheet("recommenders", "Recommenders", head, tuple(rows), f"{note} Not drawn: {', '.join(drawn)} differ.")
+    told = f"{''.join(drawn)}; dashed: popularity"
+    return Sheet("recommenders", "Recommenders", head, tuple(rows), note, tuple(bar for _, bar in bars), told)
+
+
+def trivial_recommender(trained: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which rule the recommenders `trained` (a manifest's) have to beat, and where it was not measured beside them."""
+    metrics = {name: noted.get("metrics", {}) for name, noted in trained.items()}
+    trivial = metrics.get("popularity", {})
+    if not trivial:
+        return "No trivial rule: popularity was not measured."
+    without = ", ".join(
+        dict.fromkeys(metric for known in metrics.values() for metric in known if metric not in trivial)
+    )
+    return f"The trivial rule is popularity{f', which was not measured by {without}' if without else ''}."
 
 
 def _compared(workspace: Workspace, seed: int) -> Iterator[Sheet]:
     """The paper's Table 2, a sheet for each recommender and source of verdicts."""
-    places = {safe_name(workspace.path.resolve().name): workspace}
+    places = {workspace.path.resolve().name: workspace}
     table, rules = table_2(places, seed), rules_of_table_2(places, seed)
     places_tell = positions_of(places, seed)[1]
     for (recommender, source), scores in table.partition_by("recommender", "source", as_dict=True).items():
@@ -230,19 +242,20 @@ def _compared(workspace: Workspace, seed: int) -> Iterator[Sheet]:
         for row in (*scores.sort("win_ratio", descending=True, nulls_last=True).iter_rows(named=True),
                     *trivial.iter_rows(named=True)):  # fmt: skip
             rows.append((row["generator"], row["source"], bounds(row, "win_ratio"), bounds(row, "ranking_order"),
-                         f"{row['rows']:,}", f"{row['unreadable']:,}"))  # fmt: skip
+                         f"{row['rows']:,}", f"{row['ranked']:,}", f"{row['unreadable']:,}"))  # fmt: skip
             if row["source"] == source and row["win_ratio"] is not None:
                 figures = (row["win_ratio"], row["win_ratio_low"], row["win_ratio_high"])
                 bars.append(Bar(row["generator"], *figures, beaten.get(row["generator"], _COIN)))
         note = (
             f"Outcome: {best}.{''.join(place)} Win ratio: the share of comparisons won, a tie being half. "
             "Ranking order: the mean place among the texts about a recommendation, 1 the best; equal ones share it. "
-            "Rows: recommendations. 95 % intervals over users. Below: what trivial rules would say"
+            "Rows: recommendations; ranked: those where each text was compared, of which the ranking order is. 95 % "
+            "intervals over users. Below: what trivial rules would say"
             f"{'' if source == asked else f' to the questions of {asked}'}."
         )
         note += _dash(rows, "nothing could be read")
         name = safe_name(f"table2-{recommender}-{label_of(str(source))}")
-        head = ("generator", "source", "win ratio", "ranking order", "rows", "unreadable")
+        head = ("generator", "source", "win ratio", "ranking order", "rows", "ranked", "unreadable")
         title = f"Compared by {source}: {recommender} (the paper's Table 2)"
         yield Sheet(name, title, head, tuple(rows), note, tuple(bars), f"win ratio; dashed: {rule}")
         yield from _against(workspace, str(recommender), str(source), scores["generator"].to_list(), seed)
@@ -255,7 +268,7 @@ def _against(
     judges = workspace.read_manifest().get("recipe", {}).get("judges", [])
     named = dict.fromkeys(judge.get("against") for judge in judges if judge.get("spec") == source)
     for against in (one for one in named if one in generators):
-        places = {safe_name(workspace.path.resolve().name): workspace}
+        places = {workspace.path.resolve().name: workspace}
         found = duels_of(places, seed).filter(recommender=recommender, source=source, against=against)
         # In the order of the recipe: lengths of history, amounts of data.
         order = [name for name in _labels(workspace) if name in generators]
@@ -283,22 +296,30 @@ def _labels(workspace: Workspace) -> list[str]:
 def _attributes(workspace: Workspace) -> Sheet:
     head = ("recommender", "target", "who", "accuracy", "with unread as wrong", "rows", "unread")
     found = _csv(workspace, "table3")
+    apart = asked_apart(((row["recommender"], row["target"]), row["beside"] or "") for row in found)
+    names = [rule_name(row["who"], (row["beside"] or "") if apart else "") for row in found]
     rows = [
-        (row["recommender"], row["target"], row["who"], _interval(row["accuracy"], row["low"], row["high"]),
+        (row["recommender"], row["target"], name, _interval(row["accuracy"], row["low"], row["high"]),
          _interval(row["over_all"], row["over_all_low"], row["over_all_high"]), f"{row['rows']:,}",
          f"{row['unread']:,}")
-        for row in found
+        for row, name in zip(found, names, strict=True)
     ]  # fmt: skip
-    constant = {(row["recommender"], row["target"]): row["accuracy"] for row in found if row["who"] == FREQUENT}
+    # Of the generators beside which it stands, one by one, and of the other rules there.
+    constant = {
+        (row["recommender"], row["target"], whose): row["accuracy"]
+        for row in found
+        if row["who"] == FREQUENT and row["beside"]
+        for whose in (row["beside"], *row["beside"].split(", "))
+    }
     whole = _prefix(row["recommender"] for row in found)
     bars = [
-        Bar(f"{row['target']}: {whole(row['recommender'])}{row['who']}", row["accuracy"], row["low"], row["high"],
-            constant.get((row["recommender"], row["target"])))
-        for row in found
+        Bar(f"{row['target']}: {whole(row['recommender'])}{name}", row["accuracy"], row["low"], row["high"],
+            constant.get((row["recommender"], row["target"], row["beside"] or row["who"])))
+        for row, name in zip(found, names, strict=True)
         if row["who"] not in (RANDOM, FREQUENT) and row["accuracy"] is not None
     ]  # fmt: skip
     note = (
-        f"How often a predicted attribute is right, with 95 % intervals over users. To be beaten on the same people: "
+        f"How often a predicted attribute is right, with 95 % intervals over users. To be beaten on the same rows: "
         f"{RANDOM} (a uniform guess), {FREQUENT} (the best constant) and {SUPERVISED} (on the whole history)."
     )
     note += _dash(rows, "no answer could be read")
@@ -347,7 +368,8 @@ def _faithfulness(workspace: Workspace) -> Sheet:
     for row in found:
         interval = _interval(row["value"], row["low"], row["high"])
         removed = row["removed"] or "nothing"
-        rows.append((row["recommender"], row["generator"], removed, row["measure"], interval, f"{row['rows']:,}"))
+        rows.append((row["recommender"], row["generator"], removed, row["measure"], interval, f"{row['rows']:,}",
+                     f"{row['unread']:,}"))  # fmt: skip
         if row["measure"] == FLIP and row["removed"] == CITED and row["value"] is not None:
             what, rule = (
                 whole(row["recommender"]) + row["generator"],
@@ -359,12 +381,13 @@ def _faithfulness(workspace: Workspace) -> Sheet:
         "recommendation rests on, the share that is cited. Then, without what texts cite: flip, the share of "
         "recommendations that fall; POS, the share still among the best; NEG, the same when all others go; rank drop, "
         "how many places they fall. To be beaten: as many random items. The best there is: as many of the true "
-        "evidence. 95 % intervals over users."
+        "evidence. 95 % intervals over users. Unread: texts that are not ok, or of whose recommendation nobody traced "
+        "the evidence; they count nowhere."
     )
     note += _dash(rows, "no text cites anything, or what recommendations rest on is not known")
     if any(row["surrogate"] for row in found):
         note += " Measured on a stand-in: the recommender itself cannot be asked."
-    head = ("recommender", "generator", "removed", "measure", "value", "rows")
+    head = ("recommender", "generator", "removed", "measure", "value", "rows", "unread")
     drawn = "flips without what is cited; dashed: without as many random items"
     return Sheet("faithfulness", "Faithfulness", head, tuple(rows), note, tuple(bars), drawn)
 
@@ -420,28 +443,31 @@ def _group(row: Mapping[str, Any]) -> str:
 def _costs(workspace: Workspace, seed: int) -> Sheet:
     rows = []
     for recommender in workspace.recommenders():
-        wanted = read_recommendations(workspace, recommender)
+        now = current_explanations(workspace, recommender)
         for generator in workspace.generators(recommender):
-            table = latest(workspace.explanations(recommender, generator), wanted, SCHEMA)
-            asked = table.filter(pl.col("status").is_not_null())
+            asked = now.get(generator, pl.DataFrame(schema=SCHEMA))
             ended = asked["status"].value_counts(sort=True).sort("count", "status", descending=[True, False])
             words = word_counts(asked)
             length = mean("words", words["words"].cast(pl.Float64).to_numpy(), words["user_id"], seed)
-            known = asked["output_tokens"].drop_nulls()
             told = ", ".join(f"{count:,} {how}" for how, count in ended.iter_rows())
             others = asked.filter(pl.col("source").is_not_null() & (pl.col("source") != "generator")).height
+            every = list(answer_rows(workspace.explanations(recommender, generator)))
+            tokens = [row["output_tokens"] for row in every if row.get("output_tokens") is not None]
+            paid = [row.get("cost") for row in every]
+            known = [one for one in paid if one is not None]
             rows.append((
-                recommender, generator, f"{asked.height:,}", told, f"{others:,}",
-                _interval(length.value, length.low, length.high, 1) if length.rows else "–",
-                f"{known.sum():,}" if len(known) else "–", f"{asked['cost'].sum() or 0:.4f}",
+                recommender, generator, f"{asked.height:,}", told or "none is of what is recommended now",
+                f"{others:,}", _interval(length.value, length.low, length.high, 1) if length.rows else "–",
+                f"{sum(tokens):,}" if tokens else "–", f"{sum(known):.4f}" if len(known) == len(paid) else "–",
             ))  # fmt: skip
     head = ("recommender", "generator", "rows", "how they ended", "fixed", "words", "tokens written", "USD")
     note = (
-        "Sums over the last answer to each row, so without intervals or a rule to beat; words: the mean of texts that "
-        "are ok, with its 95 % interval over users. Fixed: sentences of the template in place of a text that was "
-        "rejected. USD: by the prices that were given; what runs here costs none."
+        "Counts of the last answers to what is recommended now, so without intervals or a rule to beat; words: the "
+        "mean of texts that are ok, with its 95 % interval over users. Fixed: sentences of the template in place of a "
+        "text that was rejected. Tokens and USD: of all that was ever asked, answers that were rejected included; USD "
+        "by the prices that were given; what runs here costs none."
     )
-    note += _dash(rows, "no text is ok, or no tokens were counted")
+    note += _dash(rows, "no text is ok, no tokens were counted, or what an answer cost is not known")
     return Sheet("costs", "How explanations ended, and what they cost", head, tuple(rows), note)
 
 
@@ -477,8 +503,7 @@ def _dash(rows: Iterable[Sequence[str]], reason: str) -> str:
 
 
 def _csv(workspace: Workspace, name: str) -> list[dict[str, Any]]:
-    file = workspace.table(name)
-    return pl.read_csv(file, infer_schema_length=None).to_dicts() if file.exists() else []
+    return read_table(workspace.table(name), MEASURED[name]).to_dicts()
 
 
 def _interval(value: object, low: object, high: object, digits: int = 3) -> str:

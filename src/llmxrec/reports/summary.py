@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,20 +9,22 @@ import polars as pl
 
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.errors import InputError
-from llmxrec.prompts.lines import one_line
 from llmxrec.recommenders.metrics import Metric
-from llmxrec.reports.tables import bounds, label_of, table_2, winner
+from llmxrec.reports.markdown import safe
+from llmxrec.reports.sheets import trivial_recommender
+from llmxrec.reports.tables import bounds, label_of, rules_of_table_2, table_2, winner
 from llmxrec.stored import stored_explanations
 from llmxrec.workspace import Workspace, atomic
-
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$-])")
 
 
 def write_summary(workspace: Workspace, examples: int = 3) -> None:
     """Write `summary.md` from what is stored in the workspace, nothing else."""
     manifest = workspace.read_manifest()
     dataset = Dataset.load(workspace.dataset)
-    parts = [f"# {safe(manifest.get('recipe', {}).get('name', workspace.path.name))}", *_data(manifest, dataset)]
+    parts = [
+        f"# {safe(manifest.get('recipe', {}).get('name', workspace.path.resolve().name))}",
+        *_data(manifest, dataset),
+    ]
     parts += _recommenders(manifest.get("recommenders", {}))
     for recommender in workspace.recommenders():
         for generator in workspace.generators(recommender):
@@ -37,11 +38,6 @@ def write_summary(workspace: Workspace, examples: int = 3) -> None:
     parts += _verdicts(workspace)
     with atomic(workspace.summary) as file:
         file.write_text("\n".join(parts) + "\n", encoding="utf-8")
-
-
-def safe(text: object) -> str:
-    """Untrusted text as plain text in Markdown: one line, nothing in it read as markup."""
-    return _MARKUP.sub(r"\\\1", one_line(str(text)))
 
 
 def _data(manifest: Mapping[str, Any], dataset: Dataset) -> list[str]:
@@ -69,9 +65,9 @@ def _recommenders(noted: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "",
         "## Recommenders",
         "",
-        "Each user's last item is held out and ranked among all items not seen before; ",
+        "Each user's last item is held out and ranked among all items not seen before; [95 % interval over users]. "
+        + safe(trivial_recommender(noted)),
     ]
-    lines[-1] += "[95 % interval over users]. The trivial rule to beat is `popularity`."
     if kept_out:
         lines[-1] += f" {kept_out:,} users with too few items are not measured."
     return [*lines, "", *_table(["recommender", *metrics, "users"], rows)]
@@ -104,16 +100,22 @@ def _verdicts(workspace: Workspace) -> list[str]:
     """The paper's Table 2 of each judge, and in place of a winner why there is none where the judge is in doubt."""
     lines: list[str] = []
     dataset = workspace.path.resolve().name
-    table = table_2({dataset: workspace})
+    table, rules = table_2({dataset: workspace}), rules_of_table_2({dataset: workspace})
     for (recommender, source), scores in table.partition_by("recommender", "source", as_dict=True).items():
         lines += ["", f"## Compared: {safe(recommender)}, {safe(source)}", ""]
         lines += [f"Best: {safe(winner(workspace, str(recommender), label_of(str(source)), scores))}.", ""]
+        asked = table.filter(recommender=recommender)["source"][0]
+        below = "Below: what trivial rules would say"
+        lines += [f"{below}{'' if source == asked else f' to the questions of {safe(asked)}'}.", ""]
         rows = [
-            [safe(row["generator"]), bounds(row, "win_ratio"), bounds(row, "ranking_order"), f"{row['rows']:,}",
-             f"{row['unreadable']:,}"]
-            for row in scores.sort("win_ratio", descending=True, nulls_last=True).iter_rows(named=True)
+            [safe(row["generator"]), safe(row["source"]), bounds(row, "win_ratio"), bounds(row, "ranking_order"),
+             *(f"{row[count]:,}" for count in ("rows", "ranked", "unreadable"))]
+            for part in (scores.sort("win_ratio", descending=True, nulls_last=True),
+                         rules.filter(recommender=recommender))
+            for row in part.iter_rows(named=True)
         ]  # fmt: skip
-        lines += _table(["generator", "win ratio", "ranking order", "rows", "unreadable"], rows)
+        head = ["generator", "source", "win ratio", "ranking order", "rows", "ranked", "unreadable"]
+        lines += _table(head, rows)
     return lines
 
 

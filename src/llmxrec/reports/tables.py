@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from llmxrec.evaluation.verdicts import PEOPLE, RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.export import defuse
-from llmxrec.stored import stored_explanations, taught_by
+from llmxrec.stored import current_explanations, taught_by
 from llmxrec.workspace import Workspace, atomic
 
 TABLE_2 = {
@@ -33,9 +34,11 @@ TABLE_2 = {
     "ranking_order_low": pl.Float64,
     "ranking_order_high": pl.Float64,
     "rows": pl.Int64,
+    "ranked": pl.Int64,
     "unreadable": pl.Int64,
 }
-"""The paper's Table 2: where its figures come from, their intervals, and what is behind them (see `ranking.score`)."""
+"""The paper's Table 2: where its figures come from, their intervals, and what is behind them (see `ranking.score`): of
+the ranking order, `ranked` recommendations."""
 
 POSITIONS = {
     "recommender": pl.String,
@@ -268,6 +271,23 @@ def write_table(table: pl.DataFrame, file: Path) -> None:
         defuse(table).write_csv(draft)
 
 
+def replace_rows(file: Path, schema: Mapping[str, Any], rows: pl.DataFrame, replaced: pl.Expr) -> None:
+    """Write `rows`, of columns `schema`, to the table `file`, in place of those of its rows that are `replaced`."""
+    kept = read_table(file, schema).filter(~replaced)
+    write_table(pl.concat([kept, rows]).sort("recommender", maintain_order=True), file)
+
+
+def read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """A table that was written with columns `schema`; no rows where there is none. Raises InputError for another."""
+    if not file.exists():
+        return pl.DataFrame(schema=schema)
+    try:
+        return pl.read_csv(file, schema=schema)
+    except pl.exceptions.PolarsError as error:
+        what = f"table {file.stem} has columns of its own: {error}"
+        raise InputError(what, file=file, cure="delete it, and measure again") from None
+
+
 def side_by_side(table: pl.DataFrame) -> list[str]:
     """`table` (columns of TABLE_2) for people: by recommender and dataset, a line for each generator and source."""
     lines = []
@@ -283,8 +303,10 @@ def side_by_side(table: pl.DataFrame) -> list[str]:
             lines.append(f"  {generator}")
             for row in part.filter(pl.col("generator") == generator).iter_rows(named=True):
                 ratio, order = (bounds(row, name) for name in ("win_ratio", "ranking_order"))
-                unread = f", {row['unreadable']:,} unreadable" if row["unreadable"] else ""
-                lines.append(f"    {row['source']:<{width}}  WR {ratio}  RO {order}  {row['rows']:,} rows{unread}")
+                count = f"{row['rows']:,} rows"
+                count += f", {row['ranked']:,} ranked" if row["ranked"] != row["rows"] else ""
+                count += f", {row['unreadable']:,} unreadable" if row["unreadable"] else ""
+                lines.append(f"    {row['source']:<{width}}  WR {ratio}  RO {order}  {count}")
     return lines
 
 
@@ -303,13 +325,10 @@ def _words(workspace: Workspace, recommender: str) -> pl.DataFrame | None:
     """How long the explanations are that the workspace holds, by the names of their files: verdicts go by these, while
     several may be by one model. None where it holds none.
     """
-    tables = []
-    for generator in workspace.generators(recommender):
-        try:
-            told = stored_explanations(workspace, recommender, generator)
-            tables.append(word_counts(told.with_columns(pl.lit(generator).alias("generator"))))
-        except InputError:
-            continue  # such as answers that are all about other recommendations: their length is not known
+    tables = [
+        word_counts(told.with_columns(pl.lit(generator).alias("generator")))
+        for generator, told in current_explanations(workspace, recommender).items()
+    ]
     return pl.concat(tables) if tables else None
 
 

@@ -9,7 +9,7 @@ from llmxrec.errors import printable
 from llmxrec.evaluation.audit import Finding, audit
 from llmxrec.evaluation.audit.reading import read_material
 from llmxrec.progress import progress
-from llmxrec.reports.summary import safe
+from llmxrec.reports.markdown import safe
 from llmxrec.workspace import atomic
 
 HEADINGS = {"critical": "Critical", "warning": "Warnings", "note": "Notes"}

@@ -19,7 +19,7 @@ from llmxrec.progress import Advance, progress, quiet
 from llmxrec.records import Status
 from llmxrec.stages.recommending import parts
 from llmxrec.stages.tracing import scorer_of, trace
-from llmxrec.stored import knowledge, read_evidence
+from llmxrec.stored import current_explanations, knowledge, read_evidence
 from llmxrec.workspace import Workspace
 
 
@@ -63,19 +63,24 @@ def measure_faithfulness(
 ) -> dict[str, Faithfulness]:
     """How true the explanations of `recommender` are, by generator. Evidence is traced first where there is none.
 
-    Raises InputError where nothing is explained.
+    Those made for other recommendations than there are now are left out. Raises InputError where nothing is explained.
     """
-    part = read_part(workspace)
-    told = [answers for answers in part.answers if answers.recommender == recommender]
+    part, now = read_part(workspace), current_explanations(workspace, recommender)
+    told = [answers for answers in part.answers if answers.recommender == recommender and answers.generator in now]
     if not told:
-        raise InputError("there are no explanations yet", value=recommender, cure="make them with: llmxrec explain")
+        raise InputError(
+            "there are no explanations yet of what is recommended now",
+            value=recommender,
+            cure="make them with: llmxrec explain",
+        )
     if not workspace.evidence(recommender).exists():
         trace(workspace, recommender, top=max((row.rank for one in told for row in one.rows), default=1))
     on, reader = Ground.of(workspace, recommender), ClaimReader(part.items, part.domain)
     found = {}
     for answers in told:
-        with progress(f"reading {answers.generator}", len(answers.rows)) as advance:
-            cited = citations(answered(answers.rows), part.questions[recommender], reader, on.called, advance)
+        recommended = [row for row in answers.rows if (row.user_id, row.item_id) in part.recommended[recommender]]
+        with progress(f"reading {answers.generator}", len(recommended)) as advance:
+            cited = citations(answered(recommended), part.questions[recommender], reader, on.called, advance)
         found[answers.generator] = faithfulness(on.scorer, on.histories, on.known, on.evidence, cited, k=k, seed=seed)
     return found
 
@@ -87,16 +92,18 @@ def citations(
     called: Mapping[str, Sequence[str]],
     advance: Advance = quiet,
 ) -> pl.DataFrame:
-    """Which items of the history each of `texts` cites: the columns of CITATIONS. What is not ok is left out.
+    """Which items of the history each of `texts` cites: the columns of CITATIONS. What is not ok could not be read.
 
     `called` is as in Ground. `advance` is told of texts.
     """
     rows = []
     for row, text, status in texts:
+        ids: list[str] | None = None
         if row in questions and status == "ok" and text.strip():
             claims = [claim for claim in reader.read(text, questions[row].instruction) if claim.kind == "title"]
             named = [claim for claim in claims if claim.about == "history"]
             cited = [list(filter(None, claim.items)) or called.get(claim.value, ()) for claim in named]
-            rows.append((*row, list(dict.fromkeys(item for ids in cited for item in ids))))
+            ids = list(dict.fromkeys(item for some in cited for item in some))
+        rows.append((*row, ids))
         advance(1)
     return pl.DataFrame(rows, schema=CITATIONS, orient="row")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,31 +119,45 @@ def predict_attributes(workspace: Workspace, generator: GeneratorRecipe, questio
 def measure_predictions(workspace: Workspace, recommender: str, seed: int = 1) -> tuple[list[Accuracy], list[str]]:
     """How often each generator's predictions are right, and the rules that they have to beat; and what was left out.
 
-    The rules are measured on all people whom any generator was asked about. Needs SciPy for the regression; without it,
-    that is left out and said.
+    The rules learn from all people whom any generator was asked about, and are measured on the rows of each: once for
+    those of the same rows, whose names they stand beside. Needs SciPy for the regression; without it, that is left out
+    and said.
     """
     dataset = Dataset.load(workspace.dataset)
     known = known_histories(workspace, dataset, recommender)
     told = Targets.of(dataset, known)
     tables = {name: stored_predictions(workspace, recommender, name) for name in workspace.predictors(recommender)}
-    tables = {name: table.filter(pl.col("status").is_not_null()) for name, table in tables.items()}
     together = pl.concat(tables.values())
+    names = asked_for(together)
+    measured = [one for name, table in tables.items() for one in measure(table, name, told, seed)]
+    asked = {name: _alike(tables, name) for name in names}
     found: list[Accuracy] = []
     notes: list[str] = []
-    names = asked_for(together)
-    with progress("measuring the rules to beat", FOLDS * len(names), "parts") as advance:
-        for name in names:
-            rows = together.filter(pl.col("targets").list.contains(name)).select("user_id", "item_id")
-            material = Material.of(name, rows.unique(maintain_order=True), told)
-            found += [guess_at_random(material, seed), guess_the_most_frequent(material, seed)]
+    with progress("measuring the rules to beat", FOLDS * sum(map(len, asked.values())), "parts") as advance:
+        for name, groups in asked.items():
+            everything = pl.concat([rows for _, rows in groups]).unique(maintain_order=True)
+            material = Material.of(name, everything, told)
             try:
                 read = features(name, material.rows, dataset, known)
-                found.append(guess_by_regression(material, read, seed, advance))
             except MissingExtra as error:
-                notes = [f"left out: {error}"]
+                read, notes = None, [f"left out: {error}"]
+            for generators, rows in groups:
+                rules = [guess_at_random(material, seed, of=rows), guess_the_most_frequent(material, seed, of=rows)]
+                if read is not None:
+                    rules.append(guess_by_regression(material, read, seed, advance, of=rows))
+                found += [replace(rule, beside=", ".join(generators)) for rule in rules]
+                found += [one for one in measured if one.target == name and one.who in generators]
+    return found, notes
+
+
+def _alike(tables: Mapping[str, pl.DataFrame], target: str) -> list[tuple[list[str], pl.DataFrame]]:
+    """Names of `tables` of predictions that ask for `target` of the same rows, and those: user_id, item_id."""
+    found: dict[frozenset[tuple[str, str]], tuple[list[str], pl.DataFrame]] = {}
     for name, table in tables.items():
-        found += measure(table, name, told, seed)
-    return sorted(found, key=lambda one: names.index(one.target)), notes
+        rows = table.filter(pl.col("targets").list.contains(target)).select("user_id", "item_id")
+        if rows.height:
+            found.setdefault(frozenset(rows.iter_rows()), ([], rows))[0].append(name)
+    return list(found.values())
 
 
 def prediction_settings(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
 from llmxrec.recommenders.metrics import Metric, evaluate
 from llmxrec.recommenders.protocol import Recommender, Watch
 from llmxrec.recommenders.topk import recommend as top_k
+from llmxrec.reports.measured import forget
 from llmxrec.stages.timing import timed
 from llmxrec.workspace import Workspace, atomic
 
@@ -155,9 +156,10 @@ def is_trained(
 def write_recommendations(workspace: Workspace, name: str, recommendations: pl.DataFrame) -> None:
     """Put a recommender's table (user_id, item_id, rank, score) where the next stage reads it.
 
-    What others rested on is no longer known.
+    What others rested on is no longer known, nor what was measured of them.
     """
     workspace.evidence(name).unlink(missing_ok=True)
+    forget(workspace, name)
     with atomic(workspace.recommendations(name)) as file:
         recommendations.write_parquet(file)
 

@@ -11,12 +11,12 @@ from llmxrec.reports.summary import write_summary
 from llmxrec.reports.tables import write_tables
 from llmxrec.stages.auditing import find_faults
 from llmxrec.stages.cases import cases_of
-from llmxrec.workspace import Workspace, safe_name
+from llmxrec.workspace import Workspace
 
 
 def named_workspaces(folder: Path) -> dict[str, Workspace]:
     """The workspace that `folder` is, or those that lie in it, by the names that tables have for them."""
-    return {safe_name(place.path.resolve().name): place for place in workspaces(folder)}
+    return {place.path.resolve().name: place for place in workspaces(folder)}
 
 
 def write_report(folder: Path) -> list[Path]:

@@ -97,6 +97,29 @@ def test_what_was_asked_is_noted_beside_the_answers(tmp_path: Path) -> None:
     assert by_check(audit(read_material(workspace.path)))["over-length"].count == 2
 
 
+def test_what_no_generator_was_told_nobody_is_shown(tmp_path: Path) -> None:
+    workspace = filled(tmp_path / "films")
+
+    def shown() -> tuple[set[str], set[str]]:
+        """Of the person and of the items."""
+        instruction = read_part(workspace).questions["bpr"]["anna", "suspects"].instruction
+        return set(instruction.user.attributes), set(instruction.candidate.attributes)
+
+    notes = workspace.explanations("bpr", "mine").with_suffix(".toml")
+    notes.write_text('template = "default"\nuser_attributes = []\nitem_attributes = ["year"]\n')
+    assert shown() == (set(), {"year"})
+    lines(workspace.explanations("bpr", "other"), explanation("bob", "fargo", "Fargo."))
+    assert shown() == (set(), {"year"}), "of what came from elsewhere nobody knows"
+    other = workspace.explanations("bpr", "other").with_suffix(".toml")
+    other.write_text('user_attributes = ["age"]\nitem_attributes = []\n')
+    assert shown() == ({"age"}, {"year"}), "all that any was told"
+    other.write_text('template = "default"\n')
+    assert shown() == ({"age", "gender", "occupation"}, {"genres", "year"}), "where nothing else is said, it is all"
+    other.write_text("history = -1\n")
+    with pytest.raises(InputError, match="history of the notes on explanations"):
+        read_part(workspace)
+
+
 def test_what_was_held_out_was_not_shown(tmp_path: Path) -> None:
     workspace = filled(tmp_path / "films")
     workspace.note("recommenders", "bpr", hold_out=True)

@@ -22,7 +22,7 @@ function how(row, generator) {
 // Titles where they stand as words; the longest of several that begin alike.
 function marked(text, titles, parent) {
   const named = titles.filter(Boolean).sort((one, other) => other.length - one.length)
-    .map((title) => title.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&")).join("|");
+    .map((title) => title.replace(/[.*+?^${}()|[\]\\\/]/g, "\\$&")).join("|");
   if (!named) return parent.append(text);
   text.split(new RegExp("(?<![\\p{L}\\p{N}_])(" + named + ")(?![\\p{L}\\p{N}_])", "u")).forEach((part, n) => {
     if (n % 2) make("mark", part, parent);
