@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.conftest import Call, Demo
+from tests.generators.loopback import Serve, completion
 
 from llmxrec.evaluation.pairs import ANNOTATED, labelled
 from llmxrec.experiment import run
@@ -407,3 +408,69 @@ def test_what_a_recipe_adds_is_made_and_the_rest_is_kept(call: Call) -> None:
     shorter = call("run", "small.toml", "--workspace", "w")
     assert "ease: Recall@5" in shorter.out and "300 were answered before" in shorter.out
     assert pl.read_parquet("w/recommendations/ease.parquet").height == 1500
+
+
+DEAR = """
+name = "dear"
+[dataset]
+kind = "demo"
+[[recommenders]]
+name = "popularity"
+[[recommenders]]
+name = "ease"
+[[generators]]
+spec = "openai:m@SERVER"
+name = "served"
+price = { input = 0.0, output = 100_000.0 }
+settings = { max_tokens = 3, concurrency = 1 }
+max_cost = 4.0
+[explain]
+users = 3
+[predict]
+generators = ["served"]
+targets = ["gender"]
+users = 3
+[measure]
+fairness = ["gender"]
+flip = true
+"""
+"""Each answer costs 0.3 USD; 18 are to be asked for."""
+
+
+def test_a_limit_of_cost_is_for_all_that_a_generator_is_asked(
+    call: Call, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    server = serve(lambda _body, _number: completion('{"gender": "male"}'))
+    text = DEAR.replace("SERVER", server.url)
+    Path("r.toml").write_text(text)
+    for limit, answers in ((4.0, 13), (4.0, 13), (4.3, 14), (99.0, 18)):
+        Path("r.toml").write_text(text.replace("max_cost = 4.0", f"max_cost = {limit}"))
+        ended = call("run", "r.toml", "--workspace", "w")
+        assert ended.code == 0, ended.out
+        assert len(server.requests) == answers, f"{limit} USD buy {limit / 0.3:.1f} answers"
+        ledgers = [
+            file for part in ("explanations", "predictions", "flipped") for file in Path("w", part).rglob("*.jsonl")
+        ]
+        rows = [json.loads(line) for file in ledgers for line in file.read_text().splitlines()]
+        assert sum(row["cost"] for row in rows) == pytest.approx(0.3 * answers)
+
+
+def test_an_empty_list_names_nobody(call: Call) -> None:
+    for key in ("generators", "recommenders"):
+        Path("small.toml").write_text(f"{SMALL}[explain]\n{key} = []\n")
+        ended = call("run", "small.toml", "--workspace", key)
+        assert ended.code == 0 and "ease: Recall@10" in ended.out, ended.out
+        assert not Path(key, "explanations").exists()
+    predicting = f'{SMALL}[explain]\ngenerators = []\n[predict]\ngenerators = ["template"]\nrecommenders = []\n'
+    Path("small.toml").write_text(predicting)
+    assert call("run", "small.toml", "--workspace", "p").code == 0 and not Path("p/predictions").exists()
+    for right, wrong in (
+        ('sources = ["annotated:news"]', "sources = []"),
+        ('recommenders = ["ease"]\nfolds', "recommenders = []\nfolds"),
+        ('targets = ["gender"]', "targets = []"),
+    ):
+        assert right in ALL
+        Path("r.toml").write_text(ALL.replace(right, wrong))
+        ended = call("run", "r.toml", "--workspace", "w")
+        assert ended.code == 2 and "should have at least 1 item" in ended.out, ended.out
