@@ -254,6 +254,23 @@ def test_errors_name_the_rule_the_value_and_the_cure(films: llmxrec.Experiment, 
     assert not (tmp_path / "x").exists()
 
 
+def test_causes_of_a_stand_in_are_said_to_be_its(films: llmxrec.Experiment, call: Call) -> None:
+    table = pl.read_parquet(films.workspace.recommendations("ease")).filter(pl.col("rank") <= 2)
+    fitted = films.attach(table)
+    how = {"recommender": "external", "template": "evidence", "users": 9}
+    why = films.explain("template", **how)
+    said = "a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
+    assert f"measured on {said}" in repr(fitted) and f"causes are those of {said}" in repr(why)
+    assert why.stand_in and said in read(why._repr_html_())[0]
+    for card in why.sample():
+        assert card.text.startswith("Because you") and "rests on (by a stand-in): " in repr(card)
+        assert "rests on (by a stand-in): " in read(card._repr_html_())[0]
+    own = films.explanations("true", recommender="ease")
+    assert not own.stand_in and "stand-in" not in repr(own) + repr(own.sample()) and "rests on: " in repr(own.sample())
+    asked = call("explain", films.workspace.path, *"--recommender external --template evidence --name b".split())
+    assert f"reasons are those of {said}" in asked.out
+
+
 # --- text is data --------------------------------------------------------------------------------------------------
 
 

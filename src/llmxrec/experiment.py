@@ -36,7 +36,7 @@ from llmxrec.stages.identifying import identify_people
 from llmxrec.stages.judging import judge_explanations, judge_settings
 from llmxrec.stages.predicting import attribute_questions, measure_predictions, predict_attributes
 from llmxrec.stages.recommending import check_measurable, is_trained, recommend
-from llmxrec.stages.tracing import trace
+from llmxrec.stages.tracing import trace_missing
 from llmxrec.stages.tuning import tune, usual_settings
 from llmxrec.stored import EXTERNAL, read_recommendations, rests_on_a_stand_in
 from llmxrec.tuning.loop import TuningSettings
@@ -116,8 +116,9 @@ def _tune(recipe: Recipe, workspace: Workspace, entry: AdapterRecipe, say: Say) 
 
 
 def _explain(recipe: Recipe, workspace: Workspace, name: str, generators: list[GeneratorRecipe], say: Say) -> None:
-    if not workspace.evidence(name).exists():
-        say(f"  {name}: {'; '.join(trace(workspace, name, top=recipe.explain.top).lines())}")
+    traced = trace_missing(workspace, name, top=recipe.explain.top)
+    if traced is not None:
+        say(f"  {name}: {'; '.join(traced.lines())}")
     for entry in generators:
         generator = _with_what_is_left(entry, workspace, workspace.explanations(name, entry.label))
         questions = questions_about(

@@ -456,6 +456,22 @@ def test_a_limit_of_cost_is_for_all_that_a_generator_is_asked(
         assert sum(row["cost"] for row in rows) == pytest.approx(0.3 * answers)
 
 
+def test_causes_of_more_recommendations_are_traced_where_they_are_told(call: Call) -> None:
+    Path("small.toml").write_text(f'{SMALL}[prompt]\ntemplate = "evidence"\n[explain]\nusers = 4\n')
+    assert call("run", "small.toml", "--workspace", "w").code == 0
+    Path("small.toml").write_text(f'{SMALL}[prompt]\ntemplate = "evidence"\n[explain]\nusers = 4\ntop = 2\n')
+    ended = call("run", "small.toml", "--workspace", "w")
+    assert ended.code == 0 and "600 recommendations fall" in ended.out, ended.out
+    assert "600 recommendations" not in call("run", "small.toml", "--workspace", "w").out
+    asked = "explain w --generator template --template evidence --name more --users 4 --top 3"
+    assert call(*asked.split()).code == 0
+    for name, rows in (("template", 8), ("more", 12)):
+        texts = [
+            json.loads(line)["text"] for line in Path(f"w/explanations/ease/{name}.jsonl").read_text().splitlines()
+        ]
+        assert len(texts) == rows and all(text.startswith("Because you watched") for text in texts)
+
+
 def test_an_empty_list_names_nobody(call: Call) -> None:
     for key in ("generators", "recommenders"):
         Path("small.toml").write_text(f"{SMALL}[explain]\n{key} = []\n")

@@ -48,6 +48,7 @@ def faithfulness(
     """
     from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
     from llmxrec.stages.faithful import measure_faithfulness
+    from llmxrec.stages.tracing import STAND_IN
     from llmxrec.stored import rests_on_a_stand_in
 
     place = opened(workspace)
@@ -61,6 +62,6 @@ def faithfulness(
         for line in faithfulness_lines(recommender, name, one):
             say(line)
     if stand_in:
-        say("measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked")
+        say(f"measured on {STAND_IN}")
     wrote(file)
     say_next("audit", workspace)

@@ -69,7 +69,7 @@ from llmxrec.stages.fairness import called, measurable, measure_fairness
 from llmxrec.stages.faithful import measure_faithfulness
 from llmxrec.stages.identifying import identify_people
 from llmxrec.stages.reporting import named_workspaces, write_report
-from llmxrec.stages.tracing import Traced, trace
+from llmxrec.stages.tracing import STAND_IN, Traced, trace_missing
 from llmxrec.stored import (
     EXTERNAL,
     causes_of,
@@ -119,7 +119,7 @@ class Experiment(Shown):
             raise InputError("recommendations made elsewhere are not trained", cure="give them with attach(TABLE)")
         if not recommending.is_trained(self.workspace, recommender, settings, **how):
             recommending.recommend(self.workspace, recommender, settings, **how)
-        self._trace(recommender, evidence)
+        trace_missing(self.workspace, recommender, top=evidence)
         return self._fitted(recommender)
 
     def attach(self, recommendations: Table, *, columns: Mapping[str, str] | None = None, evidence: int = 1) -> Fitted:
@@ -128,7 +128,7 @@ class Experiment(Shown):
         What it rests on is measured on a stand-in, since yours cannot be asked from here.
         """
         said = attach(self.workspace, recommendations, columns or {})
-        self._trace(EXTERNAL, evidence)
+        trace_missing(self.workspace, EXTERNAL, top=evidence)
         return replace(self._fitted(EXTERNAL), said=said)
 
     # --- stage 2 --------------------------------------------------------------------------------------------------
@@ -200,14 +200,16 @@ class Experiment(Shown):
         table = stored_explanations(self.workspace, recommender, generator).filter(pl.col("status").is_not_null())
         dataset = Dataset.load(self.workspace.dataset)
         causes = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String, "causes": pl.List(pl.String)})
+        stand_in = False
         if self.workspace.evidence(recommender).exists():
-            causes = causes_of(read_evidence(self.workspace, recommender))
+            evidence = read_evidence(self.workspace, recommender)
+            causes, stand_in = causes_of(evidence), bool(evidence["surrogate"].any())
         titles = dataset.items.select("item_id", "title")
         first = ("user_id", "item_id", "title", "rank", "text", "status", "causes")
         told = table.join(titles, on="item_id", how="left", maintain_order="left").join(
             causes, on=["user_id", "item_id"], how="left", maintain_order="left"
         )
-        return Explanations(recommender, generator, told.select(*first, pl.exclude(first)), dataset)
+        return Explanations(recommender, generator, told.select(*first, pl.exclude(first)), dataset, stand_in=stand_in)
 
     def add(
         self,
@@ -349,10 +351,11 @@ class Experiment(Shown):
         stand_in = rests_on_a_stand_in(self.workspace, recommender)
         file = write_faithfulness({recommender: found}, {recommender: stand_in}, self.workspace)
         told = [line for name, one in found.items() for line in faithfulness_lines(recommender, name, one)]
-        note = "measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
         table = pl.read_csv(file, schema=FAITHFULNESS).filter(recommender=recommender)
         first = table.filter(pl.col("measure").is_in(["citing", "coverage", "flip"]))
-        return Figures("Faithfulness", found, table, tuple(told), (note,) if stand_in else (), first)
+        return Figures(
+            "Faithfulness", found, table, tuple(told), (f"measured on {STAND_IN}",) if stand_in else (), first
+        )
 
     def identify(
         self,
@@ -425,13 +428,6 @@ class Experiment(Shown):
         explained = [name for name in self.workspace.recommenders() if self.workspace.generators(name)]
         return _only("recommender", recommender, explained, "explain()")
 
-    def _trace(self, recommender: str, top: int) -> None:
-        """Find out what the first `top` recommendations of each person rest on, unless that is known."""
-        wanted = read_recommendations(self.workspace, recommender).filter(pl.col("rank") <= top).height
-        there = self.workspace.evidence(recommender).exists()
-        if wanted and not (there and read_evidence(self.workspace, recommender).height >= wanted):
-            trace(self.workspace, recommender, top=top)
-
     def _fitted(self, recommender: str) -> Fitted:
         """What the workspace tells of a recommender."""
         noted = self.workspace.read_manifest().get("recommenders", {})
@@ -477,7 +473,7 @@ class Experiment(Shown):
         known_then = knowledge(self.workspace, recommender)
         refuse_to_mix(file, explaining.answer_settings(self.workspace, asked, prompt, seed, known_then, rules))
         if load_template(prompt.template).tells_causes:
-            self._trace(recommender, top)
+            trace_missing(self.workspace, recommender, top=top)
         questions = explaining.questions_about(
             self.workspace, recommender, asked, prompt, users=users, top=top, seed=seed
         )

@@ -19,7 +19,7 @@ from llmxrec.notebook.shown import Card, Cards, Shown, html_lines, html_of, line
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.export import export
 from llmxrec.stages.auditing import finding_lines
-from llmxrec.stages.tracing import Traced
+from llmxrec.stages.tracing import STAND_IN, Traced
 from llmxrec.stored import EXTERNAL
 from llmxrec.tuning.adapters import Card as AdapterCard
 
@@ -97,13 +97,15 @@ class Explanations(Shown):
 
     `table`: user_id, item_id, title, rank, text, status, causes (ids of what the recommendation rests on; null where
     nobody measured it), and what is known of how each was made. `statuses` counts how they ended; `cost` is in USD.
-    `said` is what came of asking, in words.
+    `stand_in`: causes are those of a stand-in, since the recommender itself cannot be asked. `said` is what came of
+    asking, in words.
     """
 
     recommender: str
     generator: str
     table: pl.DataFrame
     dataset: Dataset = field(repr=False)
+    stand_in: bool = False
     said: tuple[str, ...] = ()
 
     @property
@@ -142,7 +144,7 @@ class Explanations(Shown):
             marked = sorted((one.start, one.end) for one in named if one.item in causes)
             titles = tuple(item.title for item in causes)
             known = {name: row[name] for name in ("user_id", "item_id", "title", "rank", "text", "status")}
-            cards.append(Card(**known, causes=titles, marked=tuple(marked)))
+            cards.append(Card(**known, causes=titles, marked=tuple(marked), stand_in=self.stand_in))
         return Cards(cards)
 
     def _lines(self) -> Iterator[str]:
@@ -155,6 +157,8 @@ class Explanations(Shown):
             yield "verified; sent as written by: " + ", ".join(f"{who} {count:,}" for who, count in written.items())
         if self.statuses.get("failed"):
             yield f"{self.statuses['failed']:,} rows got no answer; the same call asks them again"
+        if self.stand_in:
+            yield f"causes are those of {STAND_IN}"
 
     def _blocks(self) -> Iterator[str]:
         yield html_lines(self._lines())
