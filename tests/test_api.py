@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Call
+from tests.generators.loopback import Serve, completion
 from tests.worlds import hostile
 
 import llmxrec
@@ -269,6 +270,34 @@ def test_causes_of_a_stand_in_are_said_to_be_its(films: llmxrec.Experiment, call
     assert not own.stand_in and "stand-in" not in repr(own) + repr(own.sample()) and "rests on: " in repr(own.sample())
     asked = call("explain", films.workspace.path, *"--recommender external --template evidence --name b".split())
     assert f"reasons are those of {said}" in asked.out
+
+
+def test_whom_others_recommend_nothing_is_not_said_to_have_no_history(films: llmxrec.Experiment) -> None:
+    table = pl.read_parquet(films.workspace.recommendations("ease"))
+    attached = films.attach(table.filter(pl.col("user_id") > "u010"))
+    assert attached.strangers == 10 and "\n10 users are recommended nothing\n" in repr(attached)
+
+
+def test_all_answers_cost_and_an_unknown_price_is_not_free(
+    films: llmxrec.Experiment, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    server = serve(lambda _body, _number: completion("You are an old man of 99 years."))
+    how = {"recommender": "ease", "users": 2, "max_tokens": 3}
+    why = films.explain(f"openai:m@{server.url}", name="a", **how)
+    assert why.cost is None and "cost unknown" in repr(why).splitlines()
+    asked = len(server.requests)
+    why = films.explain(f"openai:m@{server.url}", name="b", price=(0.0, 100_000.0), verify=True, **how)
+    asked = len(server.requests) - asked
+    assert asked == 6, "two rows, each again twice"
+    assert why.cost == pytest.approx(0.3 * asked) and "unknown" not in repr(why)
+
+
+def test_a_workspace_may_have_any_name(made: Path, call: Call, pairs: Path) -> None:
+    copytree(made, "my films, 2024")
+    films = llmxrec.open("my films, 2024")
+    assert set(films.judge(train=pairs).table["dataset"]) == {"my films, 2024"}
+    assert call("judge", "my films, 2024", "--train", pairs).code == 0
 
 
 # --- text is data --------------------------------------------------------------------------------------------------

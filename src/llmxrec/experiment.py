@@ -40,7 +40,7 @@ from llmxrec.stages.tracing import trace_missing
 from llmxrec.stages.tuning import tune, usual_settings
 from llmxrec.stored import EXTERNAL, read_recommendations, rests_on_a_stand_in
 from llmxrec.tuning.loop import TuningSettings
-from llmxrec.workspace import Workspace, safe_name
+from llmxrec.workspace import Workspace
 
 Say = Callable[[str], None]
 
@@ -144,7 +144,7 @@ def _judge(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, explained: 
         settings = judge_settings(entry.spec, judge, train, recipe.seed)
         judged = judge_explanations(workspace, name, judge, measured, settings)
         say(f"  {name}, judged by {entry.spec}: {'; '.join(judged.lines())}")
-    places = {safe_name(workspace.path.resolve().name): workspace}
+    places = {workspace.name: workspace}
     for line in verdict_lines(places, recipe.seed):
         say(f"    {line}")
     for file in write_tables(places, workspace, recipe.seed):

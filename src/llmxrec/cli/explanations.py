@@ -206,8 +206,7 @@ def export(
     from llmxrec.stored import causes_of, read_evidence, stored_explanations
 
     place = opened(workspace)
-    explained = [name for name in place.recommenders() if place.generators(name)]
-    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
     generator = only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
     table = stored_explanations(place, recommender, generator)
     if top is not None:

@@ -52,8 +52,7 @@ def faithfulness(
     from llmxrec.stored import rests_on_a_stand_in
 
     place = opened(workspace)
-    explained = [name for name in place.recommenders() if place.generators(name)]
-    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
     found = measure_faithfulness(place, recommender, k=k, seed=seed)
     stand_in = rests_on_a_stand_in(place, recommender)
     file = write_faithfulness({recommender: found}, {recommender: stand_in}, place)

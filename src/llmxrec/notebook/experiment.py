@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.answers import answer_rows
 from llmxrec.asking.estimate import estimate
 from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
@@ -68,7 +69,7 @@ from llmxrec.stages.auditing import find_faults, write_faults
 from llmxrec.stages.fairness import called, measurable, measure_fairness
 from llmxrec.stages.faithful import measure_faithfulness
 from llmxrec.stages.identifying import identify_people
-from llmxrec.stages.reporting import named_workspaces, write_report
+from llmxrec.stages.reporting import write_report
 from llmxrec.stages.tracing import STAND_IN, Traced, trace_missing
 from llmxrec.stored import (
     EXTERNAL,
@@ -198,6 +199,7 @@ class Experiment(Shown):
         recommender = self._explained(recommender)
         generator = _only("generator", generator, self.workspace.generators(recommender), "explain()")
         table = stored_explanations(self.workspace, recommender, generator).filter(pl.col("status").is_not_null())
+        costs = [row.get("cost") for row in answer_rows(self.workspace.explanations(recommender, generator))]
         dataset = Dataset.load(self.workspace.dataset)
         causes = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String, "causes": pl.List(pl.String)})
         stand_in = False
@@ -209,7 +211,14 @@ class Experiment(Shown):
         told = table.join(titles, on="item_id", how="left", maintain_order="left").join(
             causes, on=["user_id", "item_id"], how="left", maintain_order="left"
         )
-        return Explanations(recommender, generator, told.select(*first, pl.exclude(first)), dataset, stand_in=stand_in)
+        return Explanations(
+            recommender,
+            generator,
+            told.select(*first, pl.exclude(first)),
+            dataset,
+            cost=None if None in costs else float(sum(filter(None, costs))),
+            stand_in=stand_in,
+        )
 
     def add(
         self,
@@ -292,7 +301,7 @@ class Experiment(Shown):
         ready, measured = prepare(judge, learned, held, seed=seed)
         settings = judging.judge_settings(judge, ready, learned, seed)
         outcome = judging.judge_explanations(self.workspace, recommender, ready, measured, settings)
-        places = named_workspaces(self.workspace.path)
+        places = {self.workspace.name: self.workspace}
         write_tables(places, self.workspace, seed)
         write_summary(self.workspace)
         scores = table_2(places, seed).filter(recommender=recommender, source=ready.name)
@@ -425,8 +434,7 @@ class Experiment(Shown):
         return _only("recommender", recommender, self.workspace.recommenders(), "fit(NAME)")
 
     def _explained(self, recommender: str | None) -> str:
-        explained = [name for name in self.workspace.recommenders() if self.workspace.generators(name)]
-        return _only("recommender", recommender, explained, "explain()")
+        return _only("recommender", recommender, self.workspace.explained(), "explain()")
 
     def _fitted(self, recommender: str) -> Fitted:
         """What the workspace tells of a recommender."""
@@ -483,7 +491,7 @@ class Experiment(Shown):
         place = self.workspace
         counts = {name: _height(place.dataset / f"{name}.parquet") for name in ("users", "items", "interactions")}
         held = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        lines = [f"{place.path.resolve().name}: {held}", *(self.said or _read_then(place)), _shown(place)]
+        lines = [f"{place.name}: {held}", *(self.said or _read_then(place)), _shown(place)]
         for recommender in place.recommenders():
             explained = place.generators(recommender)
             metrics = _metrics(place.read_manifest().get("recommenders", {}).get(recommender, {})).values()
