@@ -300,6 +300,63 @@ def test_a_workspace_may_have_any_name(made: Path, call: Call, pairs: Path) -> N
     assert call("judge", "my films, 2024", "--train", pairs).code == 0
 
 
+def test_what_is_wrong_is_said_before_anything_is_written(films: llmxrec.Experiment, pairs: Path) -> None:
+    before = files_in(films.workspace.path)
+    ease = {"recommender": "ease"}
+    for wrong, said in (
+        (lambda: films.tune(name="a", task="explane"), "unknown task 'explane'; did you mean 'explain'?"),
+        (lambda: films.tune(name="a", task="explain,judge", pairs=pairs), "an adapter learns explain, attributes or"),
+        (lambda: films.tune(name="a", task="judge"), "judge learns from labelled pairs; give pairs=FILE, and no sou"),
+        (lambda: films.tune(name="a", task="judge", pairs=pairs, users=3), "judge learns from labelled pairs"),
+        (lambda: films.tune(name="a", task="reward", pairs=pairs, sources=["annotated"]), "learns from labelled pairs"),
+        (lambda: films.tune(name="a", pairs=pairs), "pairs go with the tasks judge, reward and prefer"),
+        (lambda: films.tune(name="a", folds=0), "folds is a whole number, 2 or more; found 0"),
+        (lambda: films.tune(name="a", users=0), "users is a whole number, 1 or more; found 0"),
+        (lambda: films.tune(name="a", sources=[]), "sources names one or more; found []"),
+        (lambda: films.tune(name="a", task="attributes", targets=[]), "targets names one or more; found []"),
+        (lambda: films.tune(name="a", task="attributes", sources="annotated"), "leave sources out"),
+        (lambda: films.explain("template", users=-5, **ease), "users is a whole number, 1 or more; found -5"),
+        (lambda: films.explain("template", users="all", **ease), "users is a whole number, 1 or more; found 'all'"),
+        (lambda: films.explain("template", top=0, name="b", **ease), "top is a whole number, 1 or more; found 0"),
+        (lambda: films.estimate("template", users=0, name="b", **ease), "users is a whole number, 1 or more"),
+        (lambda: films.predict("template", users=0, name="b", **ease), "users is a whole number, 1 or more"),
+        (lambda: films.predict("template", targets=[], name="b", **ease), "targets names one or more"),
+        (lambda: films.fit("ease", k=0), "k is a whole number, 1 or more"),
+        (lambda: films.fit("ease", evidence=-1), "evidence is a whole number, 0 or more"),
+        (lambda: films.identify(among=1, **ease), "among is a whole number, 2 or more"),
+        (lambda: films.identify([], **ease), "generators names one or more"),
+        (lambda: films.fairness([], **ease), "attributes names one or more"),
+        (lambda: films.faithfulness(k=0, **ease), "k is a whole number, 1 or more"),
+        (lambda: films.judge("text", seed=-1, **ease), "seed is a whole number, 0 or more"),
+        (lambda: llmxrec.validate_judge(train=pairs, folds=1), "folds is a whole number, 2 or more"),
+        (lambda: films.judge("text", **ease), "give them with train=FILE, or those about films that ship with LLMXRec: "
+            "train=annotated"),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as error:
+            wrong()
+        assert said in str(error.value) and "--" not in str(error.value), str(error.value)
+    assert files_in(films.workspace.path) == before
+
+
+def test_a_lone_name_is_a_list_of_one(films: llmxrec.Experiment) -> None:
+    assert {one.attribute for one in films.fairness("gender").found} == {"gender"}
+    assert films.identify("true", among=20).table.equals(films.identify(["true"], among=20).table)
+    found = films.predict(recommender="ease", users=5, targets="gender", user_attributes="age", name="lone")
+    assert {one.target for one in found.found} == {"gender"}
+    plan = films.estimate(recommender="ease", users=1, user_attributes="occupation")
+    assert plan.calls == 1 and "occupation" in plan.prompts[0] and "gender" not in plan.prompts[0]
+
+
+def test_a_tuned_adapter_says_what_it_is_for(films: llmxrec.Experiment) -> None:
+    how = {"users": 6, "epochs": 1, "rehearsal": 6}
+    folds = films.tune(name="parts", task="attributes", recommenders="ease", targets="gender", folds=2, **how)
+    assert repr(folds).endswith(f'next: predict("{folds.spec}")')
+    asked = {"recommender": "ease", "targets": "gender", "users": 4, "name": "parts"}
+    assert films.predict(folds.spec, **asked).found
+    told = films.tune(name="told", task="explain", sources="annotated:news", **how)
+    assert repr(told).endswith(f'next: explain("{told.spec}")')
+
+
 # --- text is data --------------------------------------------------------------------------------------------------
 
 

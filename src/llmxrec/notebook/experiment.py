@@ -43,7 +43,7 @@ from llmxrec.notebook.found import (
     Worth,
     Written,
 )
-from llmxrec.notebook.given import Table, as_files
+from llmxrec.notebook.given import Table, as_files, check_numbers, in_python, named, several
 from llmxrec.notebook.shown import Shown
 from llmxrec.notes import refuse_to_mix
 from llmxrec.prompts.instructions import PromptSettings
@@ -99,6 +99,7 @@ class Experiment(Shown):
 
     # --- stage 1 --------------------------------------------------------------------------------------------------
 
+    @in_python()
     def fit(
         self,
         recommender: str,
@@ -115,6 +116,7 @@ class Experiment(Shown):
         `hold_out` False: train on everything, for use, not measuring. `settings` are the recommender's own, such as
         epochs=50. What was trained in the same way before is kept.
         """
+        check_numbers(k=k, seed=seed, evidence=evidence)
         how: dict[str, Any] = {"k": k, "hold_out": hold_out, "seed": seed}
         if recommender == EXTERNAL:
             raise InputError("recommendations made elsewhere are not trained", cure="give them with attach(TABLE)")
@@ -123,17 +125,20 @@ class Experiment(Shown):
         trace_missing(self.workspace, recommender, top=evidence)
         return self._fitted(recommender)
 
+    @in_python()
     def attach(self, recommendations: Table, *, columns: Mapping[str, str] | None = None, evidence: int = 1) -> Fitted:
         """Take in what a recommender of your own recommends, a table of who and what, as the recommender `external`.
 
         What it rests on is measured on a stand-in, since yours cannot be asked from here.
         """
+        check_numbers(evidence=evidence)
         said = attach(self.workspace, recommendations, columns or {})
         trace_missing(self.workspace, EXTERNAL, top=evidence)
         return replace(self._fitted(EXTERNAL), said=said)
 
     # --- stage 2 --------------------------------------------------------------------------------------------------
 
+    @in_python()
     def explain(
         self,
         generator: str = "embedded",
@@ -167,6 +172,7 @@ class Experiment(Shown):
         found = self.explanations(asked.label, recommender=questions.recommender)
         return replace(found, said=tuple(outcome.lines()))
 
+    @in_python()
     def estimate(
         self,
         generator: str = "embedded",
@@ -194,11 +200,12 @@ class Experiment(Shown):
         plan = estimate(questions, file, price=price_for(asked), max_tokens=most, attempts=attempts)
         return Plan(plan, listed_price=price is None)
 
+    @in_python()
     def explanations(self, generator: str | None = None, *, recommender: str | None = None) -> Explanations:
         """The explanations called `generator` that are stored here (None: the only ones). Nothing is asked."""
         recommender = self._explained(recommender)
         generator = _only("generator", generator, self.workspace.generators(recommender), "explain()")
-        table = stored_explanations(self.workspace, recommender, generator).filter(pl.col("status").is_not_null())
+        table = stored_explanations(self.workspace, recommender, generator)
         costs = [row.get("cost") for row in answer_rows(self.workspace.explanations(recommender, generator))]
         dataset = Dataset.load(self.workspace.dataset)
         causes = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String, "causes": pl.List(pl.String)})
@@ -220,6 +227,7 @@ class Experiment(Shown):
             stand_in=stand_in,
         )
 
+    @in_python()
     def add(
         self,
         texts: Table,
@@ -239,6 +247,7 @@ class Experiment(Shown):
             taken = import_explanations(self.workspace, files["texts"], recommender, generator, columns)
         return Added(recommender, tuple(taken))
 
+    @in_python()
     def tune(
         self,
         base: str = "embedded",
@@ -260,7 +269,14 @@ class Experiment(Shown):
         from so many people only; `folds`: so many adapters, each without another part of the people. `settings` are of
         prompts and of tuning (epochs, learning_rate...). Stopped at any moment, the same call goes on.
         """
-        tasks = tuple(one.strip() for one in task.split(","))
+        check_numbers(users=users, folds=folds)
+        sources, recommenders, targets = (
+            named(what, given)
+            for what, given in (("sources", sources), ("recommenders", recommenders), ("targets", targets))
+        )
+        tasks = tuning.read_tasks(task)
+        lessons_of = (sources, recommenders, targets, users, folds)
+        tuning.on_pairs(tasks, pairs=pairs is not None, lessons=any(one is not None for one in lessons_of))
         shown, rest = _parted(settings, TuningSettings)
         prompt = check(PromptSettings, shown, "the prompt")
         usual = tuning.usual_settings(base, tasks).model_dump()
@@ -281,6 +297,7 @@ class Experiment(Shown):
 
     # --- evaluation -----------------------------------------------------------------------------------------------
 
+    @in_python()
     def judge(
         self,
         judge: str = "text",
@@ -296,6 +313,7 @@ class Experiment(Shown):
         measured on crosswise; `test`: pairs that it is measured on instead; files, or the word annotated, for those
         that ship with the library. A judge that is not shown to be valid names no winner.
         """
+        check_numbers(seed=seed)
         recommender = self._explained(recommender)
         learned, held = pairs_file(train), pairs_file(test)
         ready, measured = prepare(judge, learned, held, seed=seed)
@@ -311,6 +329,7 @@ class Experiment(Shown):
         table = pl.concat([scores.sort("win_ratio", descending=True, nulls_last=True), rules])
         return Judged(recommender, ready.name, worth, best, table, tuple(outcome.lines()))
 
+    @in_python()
     def predict(
         self,
         generator: str = "embedded",
@@ -331,13 +350,17 @@ class Experiment(Shown):
         """Have `generator` predict attributes that it is not shown (None: all that the data tell), beside rules that it
         has to beat. `settings` are the generator's.
         """
+        check_numbers(users=users, seed=seed)
         place = self.workspace
         recommender = self._recommended(recommender)
-        shown = {"item_attributes": item_attributes, "user_attributes": user_attributes}
+        shown = {
+            "item_attributes": None if item_attributes is None else several(item_attributes),
+            "user_attributes": several(user_attributes),
+        }
         prompt = check(PromptSettings, {"template": template, "history": history, **shown}, "the prompt")
         asked = _generator(generator, name, settings, price, max_cost)
         questions, left_out = predicting.attribute_questions(
-            place, recommender, asked, prompt, targets, users=users, seed=seed
+            place, recommender, asked, prompt, named("targets", targets), users=users, seed=seed
         )
         made = predicting.prediction_settings(place, asked, questions)
         refuse_to_mix(place.predictions(recommender, asked.label), made)
@@ -351,10 +374,12 @@ class Experiment(Shown):
         said = (*outcome.lines(), *aside, *notes)
         return Figures("Attributes", found, table, tuple(accuracy_lines(found)), said)
 
+    @in_python()
     def faithfulness(
         self, *, recommender: str | None = None, k: int = 10, seed: int = 1
     ) -> Figures[dict[str, Faithfulness]]:
         """Take away what explanations cite, and see whether the recommendation falls: are they true of it?"""
+        check_numbers(k=k, seed=seed)
         recommender = self._explained(recommender)
         found = measure_faithfulness(self.workspace, recommender, k=k, seed=seed)
         stand_in = rests_on_a_stand_in(self.workspace, recommender)
@@ -366,6 +391,7 @@ class Experiment(Shown):
             "Faithfulness", found, table, tuple(told), (f"measured on {STAND_IN}",) if stand_in else (), first
         )
 
+    @in_python()
     def identify(
         self,
         generators: Sequence[str] | None = None,
@@ -375,14 +401,17 @@ class Experiment(Shown):
         seed: int = 1,
     ) -> Figures[list[Identified]]:
         """Whether texts tell whose they are: find each one's person `among` others, by history and profile."""
+        check_numbers(among=among, seed=seed)
         recommender = self._explained(recommender)
         there = self.workspace.generators(recommender)
-        names = [_only("generator", name, there, "explain()") for name in generators or there]
+        asked = named("generators", generators) or there
+        names = [_only("generator", name, there, "explain()") for name in asked]
         found = identify_people(self.workspace, recommender, names, among, seed)
         table = pl.read_csv(write_identified(found, self.workspace, recommender), schema=IDENTIFIABILITY)
         of_it = table.filter(recommender=recommender)
         return Figures("Whose a text is", found, of_it, tuple(identified_lines(found)))
 
+    @in_python()
     def fairness(
         self,
         attributes: Sequence[str] | None = None,
@@ -395,18 +424,20 @@ class Experiment(Shown):
 
         Nothing is asked; what an attribute itself does is found with: llmxrec fairness --flip.
         """
+        check_numbers(seed=seed)
         recommender = self._explained(recommender)
         dataset, names = Dataset.load(self.workspace.dataset), measurable(self.workspace, recommender)
         if generator is not None or not names:
             known = called(generator, names) if generator is not None else None
             names = [_only("generator", known, names, "explain()")]
         shown = [name for name in dataset.domain.user_attributes if name in dataset.users.columns]
-        found = measure_fairness(self.workspace, recommender, names, attributes or shown, seed)
+        found = measure_fairness(self.workspace, recommender, names, named("attributes", attributes) or shown, seed)
         table = pl.read_csv(write_fairness(found, self.workspace, recommender), schema=FAIRNESS)
         told = pl.col("attribute").is_in({one.attribute for one in found}) & pl.col("who").is_in({x.who for x in found})
         of_it = table.filter(told, recommender=recommender)
         return Figures("Groups", found, of_it, tuple(fairness_lines(found)))
 
+    @in_python()
     def audit(
         self,
         *,
@@ -420,10 +451,13 @@ class Experiment(Shown):
         reported accuracies.
         """
         folder, reported = self.workspace.path, None if accuracies is None else Path(accuracies)
-        found = find_faults(folder, tuning=[*map(Path, tuning)], pairs=[*map(Path, pairs)], accuracies=reported)
+        found = find_faults(
+            folder, tuning=[*map(Path, several(tuning))], pairs=[*map(Path, several(pairs))], accuracies=reported
+        )
         write_faults(folder, found)
         return Findings(tuple(found))
 
+    @in_python()
     def report(self) -> Written:
         """Write report.html, all tables and summaries anew from what is stored. Nothing is asked, trained or judged."""
         return Written(self.workspace.report, tuple(write_report(self.workspace.path)))
@@ -472,6 +506,7 @@ class Experiment(Shown):
         settings: Mapping[str, Any],
     ) -> tuple[GeneratorRecipe, Questions, Verification | None]:
         """Whom to ask, what, and how answers are verified. `settings` are of prompts and of generators."""
+        check_numbers(users=users, top=top, seed=seed)
         recommender = self._recommended(recommender)
         shown, rest = _parted(settings, GenerationSettings)
         prompt = check(PromptSettings, shown, "the prompt")
@@ -530,7 +565,11 @@ def _parted(settings: Mapping[str, Any], others: type[Settings]) -> tuple[dict[s
     for name in settings:
         if name not in known:
             raise closest("setting", name, known)
-    shown = {name: value for name, value in settings.items() if name in PromptSettings.model_fields}
+    shown = {
+        name: several(value) if name.endswith("_attributes") and value is not None else value
+        for name, value in settings.items()
+        if name in PromptSettings.model_fields
+    }
     return shown, {name: value for name, value in settings.items() if name not in shown}
 
 

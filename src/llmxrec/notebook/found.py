@@ -340,14 +340,18 @@ class Tuned(Shown):
         for folder, card in self.cards.items():
             yield f"{folder.name}: {card.rows:,} rows learned, {card.held_out:,} held out"
         yield from lines_of(sheet_of("", self.table))
-        yield f'next: explain("{self.spec}")' if self._explains else f"spec: {self.spec}"
+        yield f'next: {self._next}("{self.spec}")' if self._next else f"spec: {self.spec}"
 
     def _blocks(self) -> Iterator[str]:
         yield html_of(sheet_of(f"Tuned: {self.spec}", self.table))
 
     @property
-    def _explains(self) -> bool:
-        return any("explain" in card.task for card in self.cards.values())
+    def _next(self) -> str:
+        """The method to go on with: of several folds each is asked about others, which only `predict` does."""
+        tasks = {card.task for card in self.cards.values()}
+        if tasks & {"judge", "reward"}:
+            return ""
+        return "predict" if len(self.cards) > 1 or tasks == {"attributes"} else "explain"
 
 
 @dataclass(frozen=True, repr=False)
