@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import prepare
+from llmxrec.evaluation.reading import known_histories
 from llmxrec.generators.specs import make_generator
 from llmxrec.notes import read_notes, refuse_to_mix
-from llmxrec.prompts.instructions import check_shown
+from llmxrec.prompts.instructions import check_shown, shown_for_attributes
+from llmxrec.prompts.targets import Targets
 from llmxrec.recipe import AdapterRecipe, GeneratorRecipe, JudgeRecipe, Recipe, price_for
 from llmxrec.recommenders import make_recommender
 from llmxrec.reports.attributes import accuracy_lines, write_table_3
@@ -232,6 +234,22 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
                 refuse_to_mix(
                     file, answer_settings(workspace, generator, prompt, recipe.seed, how, recipe.explain.verify)
                 )
+        if entry.name in recipe.predicted:
+            for generator in (with_adapter(one, workspace) for one in recipe.generators):
+                if generator.label in recipe.predict.generators:
+                    _check_predictions(recipe, workspace, entry.name, generator, how)
+
+
+def _check_predictions(
+    recipe: Recipe, workspace: Workspace, name: str, generator: GeneratorRecipe, known: Mapping[str, Any]
+) -> None:
+    """Raises InputError where the workspace holds other predictions of that name."""
+    file = workspace.predictions(name, generator.label)
+    dataset = Dataset.load(workspace.dataset)
+    wanted = Targets.of(dataset, known_histories(workspace, dataset, name)).wanted(recipe.predict.targets)
+    prompt = shown_for_attributes(generator.asked(recipe.prompt))
+    made = {**answer_settings(workspace, generator, prompt, recipe.seed, known), "targets": list(wanted)}
+    refuse_to_mix(file, made, only=list(made))  # what an adapter was tuned on is not known before it is
 
 
 def _check_people(recipe: Recipe, dataset: Dataset) -> None:

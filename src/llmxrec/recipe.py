@@ -297,3 +297,8 @@ def _check_adapters(recipe: Recipe, recommenders: Sequence[str]) -> None:
                 value=generator.spec,
                 cure=f'give spec = "{base}"',
             )
+        if named[generator.adapter].folds is not None and generator in recipe.explaining:
+            raise InputError(
+                f"generator '{generator.label}': an adapter of several folds predicts, and explains nothing",
+                cure="name those that explain in [explain] generators, without it",
+            )

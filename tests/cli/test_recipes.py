@@ -263,6 +263,11 @@ def test_a_recipe_that_uses_everything_makes_it_once(call: Call) -> None:
             'spec = "template"\n[[generators]]\nspec = "template"',
             "each generator of a recipe has its own name; found 'template'",
         ),
+        (
+            '"short", "few"]',
+            '"short", "few", "people"]',
+            "generator 'people': an adapter of several folds predicts, and explains nothing",
+        ),
         ('"short", "few"]', '"shot", "few"]', "unknown generator of this recipe 'shot'; did you mean 'short'?"),
         ('generators = ["people"]', 'generators = ["peopel"]', "'peopel'; did you mean 'people'?"),
         ('targets = ["gender"]', 'targets = ["gendre"]', "unknown target 'gendre'; did you mean 'gender'?"),
@@ -470,6 +475,23 @@ def test_causes_of_more_recommendations_are_traced_where_they_are_told(call: Cal
             json.loads(line)["text"] for line in Path(f"w/explanations/ease/{name}.jsonl").read_text().splitlines()
         ]
         assert len(texts) == rows and all(text.startswith("Because you watched") for text in texts)
+
+
+def test_other_predictions_are_refused_before_anything_is_asked(call: Call) -> None:
+    one = f'{SMALL}[explain]\nusers = 3\n[predict]\ngenerators = ["template"]\nusers = 3\ntargets = ["gender"]\n'
+    Path("small.toml").write_text(one)
+    assert call("run", "small.toml", "--workspace", "w").code == 0
+    assert call("run", "small.toml", "--workspace", "w").code == 0, "the same are kept"
+    before = snapshot(Path("w"))
+    for right, wrong, error in (
+        ('targets = ["gender"]', 'targets = ["age"]', "template.jsonl holds answers made with targets = ['gender']"),
+        ('targets = ["gender"]', "", "holds answers made with targets = ['gender']"),
+        ("[explain]", "[prompt]\nhistory = 5\n[explain]\ngenerators = []", "holds answers made with history = 20"),
+    ):
+        Path("small.toml").write_text(one.replace("[explain]\nusers = 3", "[explain]\nusers = 9").replace(right, wrong))
+        ended = call("run", "small.toml", "--workspace", "w")
+        assert ended.code == 2 and error in ended.out, ended.out
+        assert snapshot(Path("w")) == before
 
 
 def test_an_empty_list_names_nobody(call: Call) -> None:
