@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Call
+from tests.generators.loopback import Serve, completion
 from tests.worlds import hostile
 
 import llmxrec
@@ -252,6 +253,108 @@ def test_errors_name_the_rule_the_value_and_the_cure(films: llmxrec.Experiment, 
         assert said in str(error.value), str(error.value)
         assert error.value._render_traceback_() == [f"InputError: {error.value}"]
     assert not (tmp_path / "x").exists()
+
+
+def test_causes_of_a_stand_in_are_said_to_be_its(films: llmxrec.Experiment, call: Call) -> None:
+    table = pl.read_parquet(films.workspace.recommendations("ease")).filter(pl.col("rank") <= 2)
+    fitted = films.attach(table)
+    how = {"recommender": "external", "template": "evidence", "users": 9}
+    why = films.explain("template", **how)
+    said = "a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
+    assert f"measured on {said}" in repr(fitted) and f"causes are those of {said}" in repr(why)
+    assert why.stand_in and said in read(why._repr_html_())[0]
+    for card in why.sample():
+        assert card.text.startswith("Because you") and "rests on (by a stand-in): " in repr(card)
+        assert "rests on (by a stand-in): " in read(card._repr_html_())[0]
+    own = films.explanations("true", recommender="ease")
+    assert not own.stand_in and "stand-in" not in repr(own) + repr(own.sample()) and "rests on: " in repr(own.sample())
+    asked = call("explain", films.workspace.path, *"--recommender external --template evidence --name b".split())
+    assert f"reasons are those of {said}" in asked.out
+
+
+def test_whom_others_recommend_nothing_is_not_said_to_have_no_history(films: llmxrec.Experiment) -> None:
+    table = pl.read_parquet(films.workspace.recommendations("ease"))
+    attached = films.attach(table.filter(pl.col("user_id") > "u010"))
+    assert attached.strangers == 10 and "\n10 users are recommended nothing\n" in repr(attached)
+
+
+def test_all_answers_cost_and_an_unknown_price_is_not_free(
+    films: llmxrec.Experiment, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    server = serve(lambda _body, _number: completion("You are an old man of 99 years."))
+    how = {"recommender": "ease", "users": 2, "max_tokens": 3}
+    why = films.explain(f"openai:m@{server.url}", name="a", **how)
+    assert why.cost is None and "cost unknown" in repr(why).splitlines()
+    asked = len(server.requests)
+    why = films.explain(f"openai:m@{server.url}", name="b", price=(0.0, 100_000.0), verify=True, **how)
+    asked = len(server.requests) - asked
+    assert asked == 6, "two rows, each again twice"
+    assert why.cost == pytest.approx(0.3 * asked) and "unknown" not in repr(why)
+
+
+def test_a_workspace_may_have_any_name(made: Path, call: Call, pairs: Path) -> None:
+    copytree(made, "my films, 2024")
+    films = llmxrec.open("my films, 2024")
+    assert set(films.judge(train=pairs).table["dataset"]) == {"my films, 2024"}
+    assert call("judge", "my films, 2024", "--train", pairs).code == 0
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(films: llmxrec.Experiment, pairs: Path) -> None:
+    before = files_in(films.workspace.path)
+    ease = {"recommender": "ease"}
+    for wrong, said in (
+        (lambda: films.tune(name="a", task="explane"), "unknown task 'explane'; did you mean 'explain'?"),
+        (lambda: films.tune(name="a", task="explain,judge", pairs=pairs), "an adapter learns explain, attributes or"),
+        (lambda: films.tune(name="a", task="judge"), "judge learns from labelled pairs; give pairs=FILE, and no sou"),
+        (lambda: films.tune(name="a", task="judge", pairs=pairs, users=3), "judge learns from labelled pairs"),
+        (lambda: films.tune(name="a", task="reward", pairs=pairs, sources=["annotated"]), "learns from labelled pairs"),
+        (lambda: films.tune(name="a", pairs=pairs), "pairs go with the tasks judge, reward and prefer"),
+        (lambda: films.tune(name="a", folds=0), "folds is a whole number, 2 or more; found 0"),
+        (lambda: films.tune(name="a", users=0), "users is a whole number, 1 or more; found 0"),
+        (lambda: films.tune(name="a", sources=[]), "sources names one or more; found []"),
+        (lambda: films.tune(name="a", task="attributes", targets=[]), "targets names one or more; found []"),
+        (lambda: films.tune(name="a", task="attributes", sources="annotated"), "leave sources out"),
+        (lambda: films.explain("template", users=-5, **ease), "users is a whole number, 1 or more; found -5"),
+        (lambda: films.explain("template", users="all", **ease), "users is a whole number, 1 or more; found 'all'"),
+        (lambda: films.explain("template", top=0, name="b", **ease), "top is a whole number, 1 or more; found 0"),
+        (lambda: films.estimate("template", users=0, name="b", **ease), "users is a whole number, 1 or more"),
+        (lambda: films.predict("template", users=0, name="b", **ease), "users is a whole number, 1 or more"),
+        (lambda: films.predict("template", targets=[], name="b", **ease), "targets names one or more"),
+        (lambda: films.fit("ease", k=0), "k is a whole number, 1 or more"),
+        (lambda: films.fit("ease", evidence=-1), "evidence is a whole number, 0 or more"),
+        (lambda: films.identify(among=1, **ease), "among is a whole number, 2 or more"),
+        (lambda: films.identify([], **ease), "generators names one or more"),
+        (lambda: films.fairness([], **ease), "attributes names one or more"),
+        (lambda: films.faithfulness(k=0, **ease), "k is a whole number, 1 or more"),
+        (lambda: films.judge("text", seed=-1, **ease), "seed is a whole number, 0 or more"),
+        (lambda: llmxrec.validate_judge(train=pairs, folds=1), "folds is a whole number, 2 or more"),
+        (lambda: films.judge("text", **ease), "give them with train=FILE, or those about films that ship with LLMXRec: "
+            "train=annotated"),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as error:
+            wrong()
+        assert said in str(error.value) and "--" not in str(error.value), str(error.value)
+    assert files_in(films.workspace.path) == before
+
+
+def test_a_lone_name_is_a_list_of_one(films: llmxrec.Experiment) -> None:
+    assert {one.attribute for one in films.fairness("gender").found} == {"gender"}
+    assert films.identify("true", among=20).table.equals(films.identify(["true"], among=20).table)
+    found = films.predict(recommender="ease", users=5, targets="gender", user_attributes="age", name="lone")
+    assert {one.target for one in found.found} == {"gender"}
+    plan = films.estimate(recommender="ease", users=1, user_attributes="occupation")
+    assert plan.calls == 1 and "occupation" in plan.prompts[0] and "gender" not in plan.prompts[0]
+
+
+def test_a_tuned_adapter_says_what_it_is_for(films: llmxrec.Experiment) -> None:
+    how = {"users": 6, "epochs": 1, "rehearsal": 6}
+    folds = films.tune(name="parts", task="attributes", recommenders="ease", targets="gender", folds=2, **how)
+    assert repr(folds).endswith(f'next: predict("{folds.spec}")')
+    asked = {"recommender": "ease", "targets": "gender", "users": 4, "name": "parts"}
+    assert films.predict(folds.spec, **asked).found
+    told = films.tune(name="told", task="explain", sources="annotated:news", **how)
+    assert repr(told).endswith(f'next: explain("{told.spec}")')
 
 
 # --- text is data --------------------------------------------------------------------------------------------------

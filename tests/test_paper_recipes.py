@@ -19,7 +19,7 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 def changed(name: str, spec: str) -> str:
     """The recipe for five people, and this generator in place of the embedded model."""
     text = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
-    text = text.replace('spec = "embedded"', f'spec = "{spec}"')
+    text = text.replace('= "embedded"', f'= "{spec}"')  # what generators ask, and what adapters are tuned of
     text = text.replace("users = 20\n", "").replace('recommenders = ["bpr"]', 'recommenders = ["bpr"]\nusers = 5')
     return text.replace('"1", "7", "13"', '"1", "3"')
 
@@ -62,7 +62,7 @@ def test_a_language_model_tuned_here(name: str, call: Call, tiny: Path, real_dat
     config = Path("big/config.json")
     config.write_text(config.read_text().replace('"max_position_embeddings": 512', '"max_position_embeddings": 4096'))
     text = changed(name, "hf:big")
-    text = text.replace("[[adapters]]", '[[adapters]]\nbase = "hf:big"\nsettings = { epochs = 1 }')
+    text = text.replace("[[adapters]]", "[[adapters]]\nsettings = { epochs = 1 }")
     for rows in (30, 60, 120, 240):
         text = text.replace(f"\nrows = {rows}\n", f"\nrows = {rows // 30}\n")
     text = text.replace('name = "tuned"', 'name = "tuned"\nrows = 4').partition("[[judges]]")[

@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from llmxrec.asking.answers import answer_rows
+from llmxrec.asking.purse import Purse
 from llmxrec.datasets import read_dataset
 from llmxrec.datasets.dataset import Dataset
 from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import prepare
+from llmxrec.evaluation.reading import known_histories
 from llmxrec.generators.specs import make_generator
-from llmxrec.notes import refuse_to_mix
-from llmxrec.prompts.instructions import check_shown
-from llmxrec.recipe import AdapterRecipe, GeneratorRecipe, JudgeRecipe, Recipe
+from llmxrec.notes import read_notes, refuse_to_mix
+from llmxrec.prompts.instructions import check_shown, shown_for_attributes
+from llmxrec.prompts.targets import Targets
+from llmxrec.recipe import AdapterRecipe, GeneratorRecipe, JudgeRecipe, Recipe, price_for
 from llmxrec.recommenders import make_recommender
 from llmxrec.reports.attributes import accuracy_lines, write_table_3
 from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
@@ -33,11 +38,11 @@ from llmxrec.stages.identifying import identify_people
 from llmxrec.stages.judging import judge_explanations, judge_settings
 from llmxrec.stages.predicting import attribute_questions, measure_predictions, predict_attributes
 from llmxrec.stages.recommending import check_measurable, is_trained, recommend
-from llmxrec.stages.tracing import trace
+from llmxrec.stages.tracing import trace_missing
 from llmxrec.stages.tuning import tune, usual_settings
 from llmxrec.stored import EXTERNAL, read_recommendations, rests_on_a_stand_in
 from llmxrec.tuning.loop import TuningSettings
-from llmxrec.workspace import Workspace, safe_name
+from llmxrec.workspace import Workspace
 
 Say = Callable[[str], None]
 
@@ -57,16 +62,15 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
             say(f"  {entry.name}: {recommend(workspace, entry.name, entry.settings, **how)}")
     for adapter in recipe.adapters:
         _tune(recipe, workspace, adapter, say)
-    generators = [with_adapter(entry, workspace) for entry in recipe.generators]
-    explaining = [one for one in generators if one.label in (recipe.explain.generators or [one.label])]
-    explained = recipe.explain.recommenders or tuple(entry.name for entry in recipe.recommenders)
-    for name in explained:
+    explaining = [with_adapter(entry, workspace) for entry in recipe.explaining]
+    predicting = [entry for entry in recipe.generators if entry.label in recipe.predict.generators]
+    for name in recipe.explained:
         _explain(recipe, workspace, name, explaining, say)
     for judge in recipe.judges:
-        _judge(recipe, workspace, judge, explained, say)
-    for name in recipe.predict.recommenders or [entry.name for entry in recipe.recommenders]:
-        _predict(recipe, workspace, name, generators, say)
-    for name in explained:
+        _judge(recipe, workspace, judge, recipe.explained, say)
+    for name in recipe.predicted:
+        _predict(recipe, workspace, name, [with_adapter(entry, workspace) for entry in predicting], say)
+    for name in recipe.explained:
         _measure(recipe, workspace, name, explaining, say)
 
 
@@ -76,6 +80,28 @@ def with_adapter(entry: GeneratorRecipe, workspace: Workspace) -> GeneratorRecip
         return entry
     spec = f"{entry.spec}+{workspace.adapter(entry.adapter)}"
     return entry.model_copy(update={"spec": spec, "name": entry.label, "adapter": None})
+
+
+def _with_what_is_left(generator: GeneratorRecipe, workspace: Workspace, *files: Path) -> GeneratorRecipe:
+    """`generator`, whose limit of cost is what all else that it was asked in `workspace` leaves for the ledgers
+    `files`."""
+    if generator.max_cost is None:
+        return generator
+    purse = Purse(price_for(generator), generator.settings.max_tokens, limit=None)
+    for recommender in workspace.recommenders():
+        flips = [
+            file
+            for file in workspace.flips(recommender)
+            if read_notes(file).get("flipped", {}).get("generator") == generator.label
+        ]
+        for file in (
+            workspace.explanations(recommender, generator.label),
+            workspace.predictions(recommender, generator.label),
+            *flips,
+        ):
+            for row in answer_rows(file) if file not in files else ():
+                purse.remember(row)
+    return generator.model_copy(update={"max_cost": max(0.0, generator.max_cost - purse.spent)})
 
 
 def _tune(recipe: Recipe, workspace: Workspace, entry: AdapterRecipe, say: Say) -> None:
@@ -92,9 +118,11 @@ def _tune(recipe: Recipe, workspace: Workspace, entry: AdapterRecipe, say: Say) 
 
 
 def _explain(recipe: Recipe, workspace: Workspace, name: str, generators: list[GeneratorRecipe], say: Say) -> None:
-    if not workspace.evidence(name).exists():
-        say(f"  {name}: {'; '.join(trace(workspace, name, top=recipe.explain.top).lines())}")
-    for generator in generators:
+    traced = trace_missing(workspace, name, top=recipe.explain.top)
+    if traced is not None:
+        say(f"  {name}: {'; '.join(traced.lines())}")
+    for entry in generators:
+        generator = _with_what_is_left(entry, workspace, workspace.explanations(name, entry.label))
         questions = questions_about(
             workspace,
             name,
@@ -118,7 +146,7 @@ def _judge(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, explained: 
         settings = judge_settings(entry.spec, judge, train, recipe.seed)
         judged = judge_explanations(workspace, name, judge, measured, settings)
         say(f"  {name}, judged by {entry.spec}: {'; '.join(judged.lines())}")
-    places = {safe_name(workspace.path.resolve().name): workspace}
+    places = {workspace.name: workspace}
     for line in verdict_lines(places, recipe.seed):
         say(f"    {line}")
     for file in write_tables(places, workspace, recipe.seed):
@@ -127,16 +155,16 @@ def _judge(recipe: Recipe, workspace: Workspace, entry: JudgeRecipe, explained: 
 
 def _predict(recipe: Recipe, workspace: Workspace, name: str, generators: list[GeneratorRecipe], say: Say) -> None:
     """Have attributes predicted and measured beside rules; write the table."""
-    for generator in generators:
-        if generator.label in recipe.predict.generators:
-            questions, left_out = attribute_questions(
-                workspace, name, generator, generator.asked(recipe.prompt), recipe.predict.targets,
-                users=recipe.predict.users, seed=recipe.seed,
-            )  # fmt: skip
-            outcome = predict_attributes(workspace, generator, questions)
-            aside = f"; left out: {left_out:,} on whom it was tuned" if left_out else ""
-            say(f"  {name} x {generator.label}, attributes: {'; '.join(outcome.lines())}{aside}")
-    if recipe.predict.generators:
+    for entry in generators:
+        generator = _with_what_is_left(entry, workspace, workspace.predictions(name, entry.label))
+        questions, left_out = attribute_questions(
+            workspace, name, generator, generator.asked(recipe.prompt), recipe.predict.targets,
+            users=recipe.predict.users, seed=recipe.seed,
+        )  # fmt: skip
+        outcome = predict_attributes(workspace, generator, questions)
+        aside = f"; left out: {left_out:,} on whom it was tuned" if left_out else ""
+        say(f"  {name} x {generator.label}, attributes: {'; '.join(outcome.lines())}{aside}")
+    if generators:
         found, notes = measure_predictions(workspace, name, recipe.seed)
         for line in (*accuracy_lines(found), *notes):
             say(f"    {line}")
@@ -162,6 +190,8 @@ def _measure(recipe: Recipe, workspace: Workspace, name: str, generators: list[G
         for generator in generators:
             asked = flip(workspace, name, generator, generator.asked(recipe.prompt), attribute,
                          users=recipe.explain.users, seed=recipe.seed)  # fmt: skip
+            files = (workspace.flipped(name, generator.label, attribute, value) for value in asked.values)
+            asked = replace(asked, generator=_with_what_is_left(generator, workspace, *files))
             for value, outcome in ask_flipped(workspace, asked):
                 say(f"  {name} x {generator.label}, {attribute} {value}: {'; '.join(outcome.lines())}")
     if wanted.fairness and labels:
@@ -197,23 +227,36 @@ def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
             check_measurable(entry.name, recipe.hold_out)
             settings = make_recommender(entry.name, entry.settings, seed=recipe.seed).settings
             how = {"hold_out": recipe.hold_out, "settings": settings.model_dump(mode="json")}
-        if entry.name in (recipe.explain.recommenders or [entry.name]):
-            for generator in (with_adapter(one, workspace) for one in recipe.generators):
-                if generator.label not in (recipe.explain.generators or [generator.label]):
-                    continue
+        if entry.name in recipe.explained:
+            for generator in (with_adapter(one, workspace) for one in recipe.explaining):
                 file = workspace.explanations(entry.name, generator.label)
                 prompt = generator.asked(recipe.prompt)
                 refuse_to_mix(
                     file, answer_settings(workspace, generator, prompt, recipe.seed, how, recipe.explain.verify)
                 )
+        if entry.name in recipe.predicted:
+            for generator in (with_adapter(one, workspace) for one in recipe.generators):
+                if generator.label in recipe.predict.generators:
+                    _check_predictions(recipe, workspace, entry.name, generator, how)
+
+
+def _check_predictions(
+    recipe: Recipe, workspace: Workspace, name: str, generator: GeneratorRecipe, known: Mapping[str, Any]
+) -> None:
+    """Raises InputError where the workspace holds other predictions of that name."""
+    file = workspace.predictions(name, generator.label)
+    dataset = Dataset.load(workspace.dataset)
+    wanted = Targets.of(dataset, known_histories(workspace, dataset, name)).wanted(recipe.predict.targets)
+    prompt = shown_for_attributes(generator.asked(recipe.prompt))
+    made = {**answer_settings(workspace, generator, prompt, recipe.seed, known), "targets": list(wanted)}
+    refuse_to_mix(file, made, only=list(made))  # what an adapter was tuned on is not known before it is
 
 
 def _check_people(recipe: Recipe, dataset: Dataset) -> None:
     """Raises InputError where the recipe names an attribute of people, or a person, that is not of the dataset."""
-    explaining = [one for one in recipe.generators if one.label in (recipe.explain.generators or [one.label])]
     for attribute in recipe.measure.fairness:
         check_attribute(dataset, attribute)
-        for generator in explaining if recipe.measure.flip else ():
+        for generator in recipe.explaining if recipe.measure.flip else ():
             check_flippable(dataset, attribute, generator.asked(recipe.prompt))
     for user in recipe.report.cases:
         if user not in dataset.users["user_id"]:

@@ -27,6 +27,9 @@ from llmxrec.stored import EXTERNAL
 from llmxrec.tuning.loop import TuningSettings
 from llmxrec.workspace import safe_name
 
+Named = Annotated[tuple[str, ...], Field(min_length=1)]
+"""Some names; to name none would be to ask for nothing."""
+
 
 class DatasetRecipe(Settings):
     """Which dataset, and where its original files lie."""
@@ -59,11 +62,11 @@ class AdapterRecipe(Settings):
     base: str = "embedded"
     """A model that runs here: embedded, hf:NAME_OR_PATH, llama-2..."""
     tasks: tuple[Literal["explain", "attributes"], ...] = ("explain",)
-    sources: tuple[str, ...] | None = None
+    sources: Named | None = None
     """Explanations to learn, as `tune --from` takes them; None: the annotated ones."""
     rows: Annotated[int, Field(ge=1)] | None = None
     """How many of them, drawn by the seed; a smaller number draws some of what a larger one does. None: all."""
-    recommenders: tuple[str, ...] | None = None
+    recommenders: Named | None = None
     """Whose recommendations attributes are asked about; None: all of the recipe."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """So many adapters, each tuned without another part of the people."""
@@ -86,7 +89,7 @@ class GeneratorRecipe(Settings):
     price: PriceRecipe | None = None
     """None: the price of the dated table, where it holds the model."""
     max_cost: Annotated[float, Field(ge=0)] | None = None
-    """USD that its explanations may cost in all; None: no limit."""
+    """USD that all its answers may cost together, whatever it is asked in the workspace; None: no limit."""
 
     @property
     def label(self) -> str:
@@ -101,9 +104,9 @@ class ExplainRecipe(Settings):
     """Which recommendations are explained."""
 
     recommenders: tuple[str, ...] | None = None
-    """By name; None: all of the recipe."""
+    """By name; None: all of the recipe; an empty list: none."""
     generators: tuple[str, ...] | None = None
-    """By name; None: all of the recipe."""
+    """By name; None: all of the recipe; an empty list: none."""
     users: Annotated[int, Field(ge=1)] | None = None
     """How many people, from the first of the table on; None: all."""
     top: Annotated[int, Field(ge=1)] = 1
@@ -130,10 +133,10 @@ class PredictRecipe(Settings):
 
     generators: tuple[str, ...] = ()
     """Names of this recipe's generators; none: nothing is predicted."""
-    targets: tuple[str, ...] | None = None
+    targets: Named | None = None
     """age, gender, occupation, category, interest, price, popularity; None: all that the dataset tells."""
     recommenders: tuple[str, ...] | None = None
-    """By name; None: all of the recipe."""
+    """By name; None: all of the recipe; an empty list: none."""
     users: Annotated[int, Field(ge=1)] | None = None
     """How many people, from the first of the table on; None: all."""
 
@@ -177,6 +180,24 @@ class Recipe(Settings):
     predict: PredictRecipe = PredictRecipe()
     measure: MeasureRecipe = MeasureRecipe()
     report: ReportRecipe = ReportRecipe()
+
+    @property
+    def explaining(self) -> tuple[GeneratorRecipe, ...]:
+        """The generators that explain."""
+        named = self.explain.generators
+        return tuple(one for one in self.generators if named is None or one.label in named)
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """The recommenders whose recommendations are explained."""
+        named = self.explain.recommenders
+        return tuple(one.name for one in self.recommenders) if named is None else named
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The recommenders about whose recommendations attributes are predicted."""
+        named = self.predict.recommenders
+        return tuple(one.name for one in self.recommenders) if named is None else named
 
 
 def price_for(generator: GeneratorRecipe) -> Price | None:
@@ -275,4 +296,9 @@ def _check_adapters(recipe: Recipe, recommenders: Sequence[str]) -> None:
                 f"generator '{generator.label}': an adapter goes onto the model that it was tuned of",
                 value=generator.spec,
                 cure=f'give spec = "{base}"',
+            )
+        if named[generator.adapter].folds is not None and generator in recipe.explaining:
+            raise InputError(
+                f"generator '{generator.label}': an adapter of several folds predicts, and explains nothing",
+                cure="name those that explain in [explain] generators, without it",
             )

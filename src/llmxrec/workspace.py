@@ -29,6 +29,11 @@ class Workspace:
     path: Path
 
     @property
+    def name(self) -> str:
+        """What it is called where people read of it: the folder's name, which may hold any sign."""
+        return self.path.resolve().name
+
+    @property
     def dataset(self) -> Path:
         return self.path / "dataset"
 
@@ -96,6 +101,10 @@ class Workspace:
     def recommenders(self) -> list[str]:
         """The recommenders whose recommendations lie here, by name."""
         return sorted(file.stem for file in self.path.glob("recommendations/*.parquet"))
+
+    def explained(self) -> list[str]:
+        """The recommenders of which explanations lie here, by name."""
+        return [name for name in self.recommenders() if self.generators(name)]
 
     def generators(self, recommender: str) -> list[str]:
         """The names under which explanations of `recommender` lie here."""

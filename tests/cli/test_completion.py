@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY, Call
 from llmxrec.cli import completion
 from llmxrec.prompts.targets import TARGETS
 from llmxrec.recommenders import RECOMMENDERS
-from llmxrec.stages.tuning import _TUNERS_ON_PAIRS
+from llmxrec.stages.tuning import _TUNERS_ON_PAIRS, TASKS
 from llmxrec.stored import EXTERNAL
 
 HEAVY = {"torch", "transformers", "openai", "numba", "polars", "numpy", "scipy"}
@@ -84,7 +84,7 @@ def test_names_are_completed(program: dict[str, str], explained: Path) -> None:
 
 def test_lists_that_are_written_twice_agree() -> None:
     assert completion.TARGETS == TARGETS and completion.EXTERNAL == EXTERNAL
-    assert set(completion.ON_PAIRS) == set(_TUNERS_ON_PAIRS)
+    assert set(completion.ON_PAIRS) == set(_TUNERS_ON_PAIRS) and completion.TASKS == TASKS
 
 
 @pytest.mark.parametrize("words", [["explain", "w", "--generator", ""], ["tune", "w", "--task", ""]])

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.conftest import Call, Demo
+from tests.generators.loopback import Serve, completion
 
 from llmxrec.evaluation.pairs import ANNOTATED, labelled
 from llmxrec.experiment import run
@@ -262,6 +263,11 @@ def test_a_recipe_that_uses_everything_makes_it_once(call: Call) -> None:
             'spec = "template"\n[[generators]]\nspec = "template"',
             "each generator of a recipe has its own name; found 'template'",
         ),
+        (
+            '"short", "few"]',
+            '"short", "few", "people"]',
+            "generator 'people': an adapter of several folds predicts, and explains nothing",
+        ),
         ('"short", "few"]', '"shot", "few"]', "unknown generator of this recipe 'shot'; did you mean 'short'?"),
         ('generators = ["people"]', 'generators = ["peopel"]', "'peopel'; did you mean 'people'?"),
         ('targets = ["gender"]', 'targets = ["gendre"]', "unknown target 'gendre'; did you mean 'gender'?"),
@@ -407,3 +413,102 @@ def test_what_a_recipe_adds_is_made_and_the_rest_is_kept(call: Call) -> None:
     shorter = call("run", "small.toml", "--workspace", "w")
     assert "ease: Recall@5" in shorter.out and "300 were answered before" in shorter.out
     assert pl.read_parquet("w/recommendations/ease.parquet").height == 1500
+
+
+DEAR = """
+name = "dear"
+[dataset]
+kind = "demo"
+[[recommenders]]
+name = "popularity"
+[[recommenders]]
+name = "ease"
+[[generators]]
+spec = "openai:m@SERVER"
+name = "served"
+price = { input = 0.0, output = 100_000.0 }
+settings = { max_tokens = 3, concurrency = 1 }
+max_cost = 4.0
+[explain]
+users = 3
+[predict]
+generators = ["served"]
+targets = ["gender"]
+users = 3
+[measure]
+fairness = ["gender"]
+flip = true
+"""
+"""Each answer costs 0.3 USD; 18 are to be asked for."""
+
+
+def test_a_limit_of_cost_is_for_all_that_a_generator_is_asked(
+    call: Call, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    server = serve(lambda _body, _number: completion('{"gender": "male"}'))
+    text = DEAR.replace("SERVER", server.url)
+    Path("r.toml").write_text(text)
+    for limit, answers in ((4.0, 13), (4.0, 13), (4.3, 14), (99.0, 18)):
+        Path("r.toml").write_text(text.replace("max_cost = 4.0", f"max_cost = {limit}"))
+        ended = call("run", "r.toml", "--workspace", "w")
+        assert ended.code == 0, ended.out
+        assert len(server.requests) == answers, f"{limit} USD buy {limit / 0.3:.1f} answers"
+        ledgers = [
+            file for part in ("explanations", "predictions", "flipped") for file in Path("w", part).rglob("*.jsonl")
+        ]
+        rows = [json.loads(line) for file in ledgers for line in file.read_text().splitlines()]
+        assert sum(row["cost"] for row in rows) == pytest.approx(0.3 * answers)
+
+
+def test_causes_of_more_recommendations_are_traced_where_they_are_told(call: Call) -> None:
+    Path("small.toml").write_text(f'{SMALL}[prompt]\ntemplate = "evidence"\n[explain]\nusers = 4\n')
+    assert call("run", "small.toml", "--workspace", "w").code == 0
+    Path("small.toml").write_text(f'{SMALL}[prompt]\ntemplate = "evidence"\n[explain]\nusers = 4\ntop = 2\n')
+    ended = call("run", "small.toml", "--workspace", "w")
+    assert ended.code == 0 and "600 recommendations fall" in ended.out, ended.out
+    assert "600 recommendations" not in call("run", "small.toml", "--workspace", "w").out
+    asked = "explain w --generator template --template evidence --name more --users 4 --top 3"
+    assert call(*asked.split()).code == 0
+    for name, rows in (("template", 8), ("more", 12)):
+        texts = [
+            json.loads(line)["text"] for line in Path(f"w/explanations/ease/{name}.jsonl").read_text().splitlines()
+        ]
+        assert len(texts) == rows and all(text.startswith("Because you watched") for text in texts)
+
+
+def test_other_predictions_are_refused_before_anything_is_asked(call: Call) -> None:
+    one = f'{SMALL}[explain]\nusers = 3\n[predict]\ngenerators = ["template"]\nusers = 3\ntargets = ["gender"]\n'
+    Path("small.toml").write_text(one)
+    assert call("run", "small.toml", "--workspace", "w").code == 0
+    assert call("run", "small.toml", "--workspace", "w").code == 0, "the same are kept"
+    before = snapshot(Path("w"))
+    for right, wrong, error in (
+        ('targets = ["gender"]', 'targets = ["age"]', "template.jsonl holds answers made with targets = ['gender']"),
+        ('targets = ["gender"]', "", "holds answers made with targets = ['gender']"),
+        ("[explain]", "[prompt]\nhistory = 5\n[explain]\ngenerators = []", "holds answers made with history = 20"),
+    ):
+        Path("small.toml").write_text(one.replace("[explain]\nusers = 3", "[explain]\nusers = 9").replace(right, wrong))
+        ended = call("run", "small.toml", "--workspace", "w")
+        assert ended.code == 2 and error in ended.out, ended.out
+        assert snapshot(Path("w")) == before
+
+
+def test_an_empty_list_names_nobody(call: Call) -> None:
+    for key in ("generators", "recommenders"):
+        Path("small.toml").write_text(f"{SMALL}[explain]\n{key} = []\n")
+        ended = call("run", "small.toml", "--workspace", key)
+        assert ended.code == 0 and "ease: Recall@10" in ended.out, ended.out
+        assert not Path(key, "explanations").exists()
+    predicting = f'{SMALL}[explain]\ngenerators = []\n[predict]\ngenerators = ["template"]\nrecommenders = []\n'
+    Path("small.toml").write_text(predicting)
+    assert call("run", "small.toml", "--workspace", "p").code == 0 and not Path("p/predictions").exists()
+    for right, wrong in (
+        ('sources = ["annotated:news"]', "sources = []"),
+        ('recommenders = ["ease"]\nfolds', "recommenders = []\nfolds"),
+        ('targets = ["gender"]', "targets = []"),
+    ):
+        assert right in ALL
+        Path("r.toml").write_text(ALL.replace(right, wrong))
+        ended = call("run", "r.toml", "--workspace", "w")
+        assert ended.code == 2 and "should have at least 1 item" in ended.out, ended.out

@@ -136,7 +136,8 @@ def test_what_there_is_to_learn_from(call: Call, explained: Path) -> None:
         (["--task", "explane"], "unknown task 'explane'; did you mean 'explain'?"),
         (["--task", "explain,judge"], "an adapter learns explain, attributes or both"),
         (["--task", "judge"], "judge learns from labelled pairs"),
-        (["--pairs", "p.jsonl"], "--pairs go with --task judge, reward or prefer"),
+        (["--pairs", "p.jsonl"], "pairs go with the tasks judge, reward and prefer"),
+        (["--judge", "text"], "--judge goes with --task prefer"),
         (
             ["--from", "nowhere.csv"],
             "rows to learn from are 'annotated', 'annotated:DOMAIN', explanations of a workspace, or a file",

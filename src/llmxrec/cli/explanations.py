@@ -127,6 +127,7 @@ def explain(
     from llmxrec.recipe import GeneratorRecipe, price_for
     from llmxrec.settings import check
     from llmxrec.stages import explaining
+    from llmxrec.stages.tracing import STAND_IN, trace_missing
     from llmxrec.stored import knowledge, rests_on_a_stand_in
 
     place = opened(workspace)
@@ -164,6 +165,9 @@ def explain(
     refuse_to_mix(
         file, explaining.answer_settings(place, asked, prompt, seed, knowledge(place, recommender), verification)
     )
+    tells = load_template(template).tells_causes
+    if tells:
+        trace_missing(place, recommender, top=top)
     questions = explaining.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
         attempts = 1 + again if verify else 1
@@ -174,11 +178,9 @@ def explain(
     outcome = explaining.explain_recommendations(place, asked, questions, verification)
     for line in outcome.lines():
         say(line)
-    stand_in = load_template(template).tells_causes and rests_on_a_stand_in(place, recommender)
+    stand_in = tells and rests_on_a_stand_in(place, recommender)
     if stand_in:
-        say(
-            "reasons are those of a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
-        )
+        say(f"reasons are those of {STAND_IN}")
     figures(recommender=recommender, generator=asked.label, stand_in=stand_in, **vars(outcome))
     wrote(file)
     check_answered(outcome.asked["failed"])
@@ -204,8 +206,7 @@ def export(
     from llmxrec.stored import causes_of, read_evidence, stored_explanations
 
     place = opened(workspace)
-    explained = [name for name in place.recommenders() if place.generators(name)]
-    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
     generator = only("generator", generator, place.generators(recommender), f"llmxrec explain {workspace}")
     table = stored_explanations(place, recommender, generator)
     if top is not None:

@@ -12,7 +12,7 @@ from llmxrec.cli import app
 from llmxrec.cli.console import figures, only, opened, say, say_next, wrote
 from llmxrec.cli.explanations import check_answered
 from llmxrec.cli.options import ExplainedRecommender, JudgeSpec, Seed, Test, Train, WorkspacePath
-from llmxrec.workspace import Workspace, safe_name
+from llmxrec.workspace import Workspace
 
 
 @app.command("validate-judge")
@@ -65,14 +65,13 @@ def judge(
     from llmxrec.stages import judging
 
     place = opened(workspace)
-    explained = [name for name in place.recommenders() if place.generators(name)]
-    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
     ready, measured = prepare(judge, train, test, seed=seed)
     settings = judging.judge_settings(judge, ready, train, seed)
     outcome = judging.judge_explanations(place, recommender, ready, measured, settings)
     for line in measured.validity.lines() if measured else ():
         say(line)
-    named = {safe_name(place.path.resolve().name): place}
+    named = {place.name: place}
     for line in (*outcome.lines(), *verdict_lines(named, seed)):
         say(line)
     tables = write_tables(named, place, seed)

@@ -49,7 +49,7 @@ def identify(
     from llmxrec.stages.identifying import identify_people
 
     place = opened(workspace)
-    recommender = only("recommender", recommender, _explained(place), f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
     there = place.generators(recommender)
     names = [only("generator", name, there, f"llmxrec explain {workspace}") for name in generator or there]
     found = identify_people(place, recommender, names, among, seed)
@@ -170,10 +170,6 @@ def _ask(place: Workspace, asked: Flip) -> int:
             say(f"{asked.attribute} {value}: {line}")
     figures(generator=asked.generator.label, attribute=asked.attribute, flipped=outcomes)
     return sum(outcome["asked"]["failed"] for outcome in outcomes.values())
-
-
-def _explained(place: Workspace) -> list[str]:
-    return [name for name in place.recommenders() if place.generators(name)]
 
 
 def _show_plans(place: Workspace, asked: Flip, listed_price: bool) -> None:

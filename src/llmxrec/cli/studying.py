@@ -102,8 +102,6 @@ def study(
     except ImportError:
         raise MissingExtra("the study", "study") from None
     place = opened(workspace)
-    if not place.dataset.is_dir():
-        raise InputError("a study is about a workspace", value=str(workspace), cure="make one with: llmxrec init")
     outside = not is_loopback(host)
     if outside and secret is None:
         raise InputError(
@@ -117,8 +115,7 @@ def study(
         store = open_store(database or place.path / "study.db")
         known = store.exists()
         if not known:
-            explained = [name for name in place.recommenders() if place.generators(name)]
-            whose = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+            whose = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
             settings = {"rows": rows, "ratings_per_cell": ratings, "mode": mode, "tasks_per_rater": tasks, "seed": seed}
             there = place.generators(whose)
             names = listed(generators) or tuple(there)

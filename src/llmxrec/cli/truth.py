@@ -48,11 +48,11 @@ def faithfulness(
     """
     from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
     from llmxrec.stages.faithful import measure_faithfulness
+    from llmxrec.stages.tracing import STAND_IN
     from llmxrec.stored import rests_on_a_stand_in
 
     place = opened(workspace)
-    explained = [name for name in place.recommenders() if place.generators(name)]
-    recommender = only("recommender", recommender, explained, f"llmxrec explain {workspace}")
+    recommender = only("recommender", recommender, place.explained(), f"llmxrec explain {workspace}")
     found = measure_faithfulness(place, recommender, k=k, seed=seed)
     stand_in = rests_on_a_stand_in(place, recommender)
     file = write_faithfulness({recommender: found}, {recommender: stand_in}, place)
@@ -61,6 +61,6 @@ def faithfulness(
         for line in faithfulness_lines(recommender, name, one):
             say(line)
     if stand_in:
-        say("measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked")
+        say(f"measured on {STAND_IN}")
     wrote(file)
     say_next("audit", workspace)

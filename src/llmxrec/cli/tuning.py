@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.completion import ON_PAIRS, TASKS
 from llmxrec.cli.console import figures, hush, listed, numbers_or_words, only, opened, pairs, say, say_next, wrote
 from llmxrec.cli.options import (
     History,
@@ -22,7 +21,6 @@ from llmxrec.cli.options import (
     WorkspacePath,
 )
 from llmxrec.errors import InputError
-from llmxrec.lookup import closest
 from llmxrec.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -105,7 +103,12 @@ def tune(
     from llmxrec.stages import tuning
     from llmxrec.tuning.loop import Team, TuningSettings
 
-    place, tasks = opened(workspace), _tasks(task)
+    place, tasks = opened(workspace), tuning.read_tasks(task)
+    verdicts = labelled is None and tasks == ("prefer",)
+    given = (source, target, users, folds, None if verdicts else recommender)
+    paired = tuning.on_pairs(tasks, pairs=verdicts or labelled is not None, lessons=any(given))
+    if judge is not None and not verdicts:
+        raise InputError("--judge goes with --task prefer, where no --pairs are given", value=task, cure="leave it out")
     usual = tuning.usual_settings(base, tasks).model_dump()
     settings = check(TuningSettings, {**usual, **numbers_or_words(pairs("--set", setting or []))}, "tuning")
     prompt = PromptSettings(
@@ -118,10 +121,7 @@ def tune(
     )
     if not Team().first:
         hush()
-    if tasks[0] in ON_PAIRS:
-        verdicts = labelled is None and task == "prefer"
-        if (labelled is None and not verdicts) or source or target or users or folds:
-            raise InputError(f"{task} learns from labelled pairs", cure="give --pairs FILE, and no lessons")
+    if paired:
         if verdicts:
             one = only(
                 "recommender", recommender[0] if recommender else None, place.recommenders(), "llmxrec recommend"
@@ -129,17 +129,13 @@ def tune(
             judge = only("judge", judge, place.judges(one), f"llmxrec judge {workspace}")
             learned = preferences_from(place, one, judge)
             say(f"{len(learned.rows):,} verdicts of {judge}")
-            card = tuning.tune_on_pairs(place, base, task, name, learned, settings, prompt=prompt)
+            card = tuning.tune_on_pairs(place, base, tasks[0], name, learned, settings, prompt=prompt)
         else:
             labels = read_pairs(labelled or Path())
             say(f"{len(labels):,} pairs")
-            card = tuning.tune_on_pairs(place, base, task, name, labels, settings, prompt=prompt)
+            card = tuning.tune_on_pairs(place, base, tasks[0], name, labels, settings, prompt=prompt)
         cards = {place.adapter(name): card}
     else:
-        if labelled is not None:
-            raise InputError("--pairs go with --task judge, reward or prefer", value=task, cure="leave them out")
-        if judge is not None:
-            raise InputError("--judge goes with --task prefer", value=task, cure="leave it out")
         # The embedded model is shown another part of each history in each epoch.
         whole = base == "embedded"
         lessons = gather(place, tasks, source, recommender, target, prompt, seed=settings.seed, whole=whole)
@@ -161,16 +157,6 @@ def _next(place: Workspace, base: str, tasks: tuple[str, ...], name: str, folds:
         return "validate-judge", "--judge", judge, "--test", "PAIRS"
     stage = "predict" if folds or tasks == ("attributes",) else "explain"
     return stage, place.path, "--generator", f"{base}+{adapter}"
-
-
-def _tasks(text: str) -> tuple[str, ...]:
-    tasks = listed(text) or ()
-    for task in tasks:
-        if task not in TASKS:
-            raise closest("task", task, TASKS)
-    if not tasks or (len(tasks) > 1 and {*ON_PAIRS} & {*tasks}):
-        raise InputError("an adapter learns explain, attributes or both, or one of the other tasks", value=text)
-    return tasks
 
 
 def _lines(card: Card) -> list[str]:

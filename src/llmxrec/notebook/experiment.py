@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from llmxrec.asking.answers import answer_rows
 from llmxrec.asking.estimate import estimate
 from llmxrec.asking.questions import Questions
 from llmxrec.datasets.dataset import Dataset
@@ -42,7 +43,7 @@ from llmxrec.notebook.found import (
     Worth,
     Written,
 )
-from llmxrec.notebook.given import Table, as_files
+from llmxrec.notebook.given import Table, as_files, check_numbers, in_python, named, several
 from llmxrec.notebook.shown import Shown
 from llmxrec.notes import refuse_to_mix
 from llmxrec.prompts.instructions import PromptSettings
@@ -68,8 +69,8 @@ from llmxrec.stages.auditing import find_faults, write_faults
 from llmxrec.stages.fairness import called, measurable, measure_fairness
 from llmxrec.stages.faithful import measure_faithfulness
 from llmxrec.stages.identifying import identify_people
-from llmxrec.stages.reporting import named_workspaces, write_report
-from llmxrec.stages.tracing import Traced, trace
+from llmxrec.stages.reporting import write_report
+from llmxrec.stages.tracing import STAND_IN, Traced, trace_missing
 from llmxrec.stored import (
     EXTERNAL,
     causes_of,
@@ -98,6 +99,7 @@ class Experiment(Shown):
 
     # --- stage 1 --------------------------------------------------------------------------------------------------
 
+    @in_python()
     def fit(
         self,
         recommender: str,
@@ -114,25 +116,29 @@ class Experiment(Shown):
         `hold_out` False: train on everything, for use, not measuring. `settings` are the recommender's own, such as
         epochs=50. What was trained in the same way before is kept.
         """
+        check_numbers(k=k, seed=seed, evidence=evidence)
         how: dict[str, Any] = {"k": k, "hold_out": hold_out, "seed": seed}
         if recommender == EXTERNAL:
             raise InputError("recommendations made elsewhere are not trained", cure="give them with attach(TABLE)")
         if not recommending.is_trained(self.workspace, recommender, settings, **how):
             recommending.recommend(self.workspace, recommender, settings, **how)
-        self._trace(recommender, evidence)
+        trace_missing(self.workspace, recommender, top=evidence)
         return self._fitted(recommender)
 
+    @in_python()
     def attach(self, recommendations: Table, *, columns: Mapping[str, str] | None = None, evidence: int = 1) -> Fitted:
         """Take in what a recommender of your own recommends, a table of who and what, as the recommender `external`.
 
         What it rests on is measured on a stand-in, since yours cannot be asked from here.
         """
+        check_numbers(evidence=evidence)
         said = attach(self.workspace, recommendations, columns or {})
-        self._trace(EXTERNAL, evidence)
+        trace_missing(self.workspace, EXTERNAL, top=evidence)
         return replace(self._fitted(EXTERNAL), said=said)
 
     # --- stage 2 --------------------------------------------------------------------------------------------------
 
+    @in_python()
     def explain(
         self,
         generator: str = "embedded",
@@ -166,6 +172,7 @@ class Experiment(Shown):
         found = self.explanations(asked.label, recommender=questions.recommender)
         return replace(found, said=tuple(outcome.lines()))
 
+    @in_python()
     def estimate(
         self,
         generator: str = "embedded",
@@ -193,22 +200,34 @@ class Experiment(Shown):
         plan = estimate(questions, file, price=price_for(asked), max_tokens=most, attempts=attempts)
         return Plan(plan, listed_price=price is None)
 
+    @in_python()
     def explanations(self, generator: str | None = None, *, recommender: str | None = None) -> Explanations:
         """The explanations called `generator` that are stored here (None: the only ones). Nothing is asked."""
         recommender = self._explained(recommender)
         generator = _only("generator", generator, self.workspace.generators(recommender), "explain()")
-        table = stored_explanations(self.workspace, recommender, generator).filter(pl.col("status").is_not_null())
+        table = stored_explanations(self.workspace, recommender, generator)
+        costs = [row.get("cost") for row in answer_rows(self.workspace.explanations(recommender, generator))]
         dataset = Dataset.load(self.workspace.dataset)
         causes = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String, "causes": pl.List(pl.String)})
+        stand_in = False
         if self.workspace.evidence(recommender).exists():
-            causes = causes_of(read_evidence(self.workspace, recommender))
+            evidence = read_evidence(self.workspace, recommender)
+            causes, stand_in = causes_of(evidence), bool(evidence["surrogate"].any())
         titles = dataset.items.select("item_id", "title")
         first = ("user_id", "item_id", "title", "rank", "text", "status", "causes")
         told = table.join(titles, on="item_id", how="left", maintain_order="left").join(
             causes, on=["user_id", "item_id"], how="left", maintain_order="left"
         )
-        return Explanations(recommender, generator, told.select(*first, pl.exclude(first)), dataset)
+        return Explanations(
+            recommender,
+            generator,
+            told.select(*first, pl.exclude(first)),
+            dataset,
+            cost=None if None in costs else float(sum(filter(None, costs))),
+            stand_in=stand_in,
+        )
 
+    @in_python()
     def add(
         self,
         texts: Table,
@@ -228,6 +247,7 @@ class Experiment(Shown):
             taken = import_explanations(self.workspace, files["texts"], recommender, generator, columns)
         return Added(recommender, tuple(taken))
 
+    @in_python()
     def tune(
         self,
         base: str = "embedded",
@@ -249,7 +269,14 @@ class Experiment(Shown):
         from so many people only; `folds`: so many adapters, each without another part of the people. `settings` are of
         prompts and of tuning (epochs, learning_rate...). Stopped at any moment, the same call goes on.
         """
-        tasks = tuple(one.strip() for one in task.split(","))
+        check_numbers(users=users, folds=folds)
+        sources, recommenders, targets = (
+            named(what, given)
+            for what, given in (("sources", sources), ("recommenders", recommenders), ("targets", targets))
+        )
+        tasks = tuning.read_tasks(task)
+        lessons_of = (sources, recommenders, targets, users, folds)
+        tuning.on_pairs(tasks, pairs=pairs is not None, lessons=any(one is not None for one in lessons_of))
         shown, rest = _parted(settings, TuningSettings)
         prompt = check(PromptSettings, shown, "the prompt")
         usual = tuning.usual_settings(base, tasks).model_dump()
@@ -270,6 +297,7 @@ class Experiment(Shown):
 
     # --- evaluation -----------------------------------------------------------------------------------------------
 
+    @in_python()
     def judge(
         self,
         judge: str = "text",
@@ -285,12 +313,13 @@ class Experiment(Shown):
         measured on crosswise; `test`: pairs that it is measured on instead; files, or the word annotated, for those
         that ship with the library. A judge that is not shown to be valid names no winner.
         """
+        check_numbers(seed=seed)
         recommender = self._explained(recommender)
         learned, held = pairs_file(train), pairs_file(test)
         ready, measured = prepare(judge, learned, held, seed=seed)
         settings = judging.judge_settings(judge, ready, learned, seed)
         outcome = judging.judge_explanations(self.workspace, recommender, ready, measured, settings)
-        places = named_workspaces(self.workspace.path)
+        places = {self.workspace.name: self.workspace}
         write_tables(places, self.workspace, seed)
         write_summary(self.workspace)
         scores = table_2(places, seed).filter(recommender=recommender, source=ready.name)
@@ -300,6 +329,7 @@ class Experiment(Shown):
         table = pl.concat([scores.sort("win_ratio", descending=True, nulls_last=True), rules])
         return Judged(recommender, ready.name, worth, best, table, tuple(outcome.lines()))
 
+    @in_python()
     def predict(
         self,
         generator: str = "embedded",
@@ -320,13 +350,17 @@ class Experiment(Shown):
         """Have `generator` predict attributes that it is not shown (None: all that the data tell), beside rules that it
         has to beat. `settings` are the generator's.
         """
+        check_numbers(users=users, seed=seed)
         place = self.workspace
         recommender = self._recommended(recommender)
-        shown = {"item_attributes": item_attributes, "user_attributes": user_attributes}
+        shown = {
+            "item_attributes": None if item_attributes is None else several(item_attributes),
+            "user_attributes": several(user_attributes),
+        }
         prompt = check(PromptSettings, {"template": template, "history": history, **shown}, "the prompt")
         asked = _generator(generator, name, settings, price, max_cost)
         questions, left_out = predicting.attribute_questions(
-            place, recommender, asked, prompt, targets, users=users, seed=seed
+            place, recommender, asked, prompt, named("targets", targets), users=users, seed=seed
         )
         made = predicting.prediction_settings(place, asked, questions)
         refuse_to_mix(place.predictions(recommender, asked.label), made)
@@ -340,20 +374,24 @@ class Experiment(Shown):
         said = (*outcome.lines(), *aside, *notes)
         return Figures("Attributes", found, table, tuple(accuracy_lines(found)), said)
 
+    @in_python()
     def faithfulness(
         self, *, recommender: str | None = None, k: int = 10, seed: int = 1
     ) -> Figures[dict[str, Faithfulness]]:
         """Take away what explanations cite, and see whether the recommendation falls: are they true of it?"""
+        check_numbers(k=k, seed=seed)
         recommender = self._explained(recommender)
         found = measure_faithfulness(self.workspace, recommender, k=k, seed=seed)
         stand_in = rests_on_a_stand_in(self.workspace, recommender)
         file = write_faithfulness({recommender: found}, {recommender: stand_in}, self.workspace)
         told = [line for name, one in found.items() for line in faithfulness_lines(recommender, name, one)]
-        note = "measured on a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
         table = pl.read_csv(file, schema=FAITHFULNESS).filter(recommender=recommender)
         first = table.filter(pl.col("measure").is_in(["citing", "coverage", "flip"]))
-        return Figures("Faithfulness", found, table, tuple(told), (note,) if stand_in else (), first)
+        return Figures(
+            "Faithfulness", found, table, tuple(told), (f"measured on {STAND_IN}",) if stand_in else (), first
+        )
 
+    @in_python()
     def identify(
         self,
         generators: Sequence[str] | None = None,
@@ -363,14 +401,17 @@ class Experiment(Shown):
         seed: int = 1,
     ) -> Figures[list[Identified]]:
         """Whether texts tell whose they are: find each one's person `among` others, by history and profile."""
+        check_numbers(among=among, seed=seed)
         recommender = self._explained(recommender)
         there = self.workspace.generators(recommender)
-        names = [_only("generator", name, there, "explain()") for name in generators or there]
+        asked = named("generators", generators) or there
+        names = [_only("generator", name, there, "explain()") for name in asked]
         found = identify_people(self.workspace, recommender, names, among, seed)
         table = pl.read_csv(write_identified(found, self.workspace, recommender), schema=IDENTIFIABILITY)
         of_it = table.filter(recommender=recommender)
         return Figures("Whose a text is", found, of_it, tuple(identified_lines(found)))
 
+    @in_python()
     def fairness(
         self,
         attributes: Sequence[str] | None = None,
@@ -383,18 +424,20 @@ class Experiment(Shown):
 
         Nothing is asked; what an attribute itself does is found with: llmxrec fairness --flip.
         """
+        check_numbers(seed=seed)
         recommender = self._explained(recommender)
         dataset, names = Dataset.load(self.workspace.dataset), measurable(self.workspace, recommender)
         if generator is not None or not names:
             known = called(generator, names) if generator is not None else None
             names = [_only("generator", known, names, "explain()")]
         shown = [name for name in dataset.domain.user_attributes if name in dataset.users.columns]
-        found = measure_fairness(self.workspace, recommender, names, attributes or shown, seed)
+        found = measure_fairness(self.workspace, recommender, names, named("attributes", attributes) or shown, seed)
         table = pl.read_csv(write_fairness(found, self.workspace, recommender), schema=FAIRNESS)
         told = pl.col("attribute").is_in({one.attribute for one in found}) & pl.col("who").is_in({x.who for x in found})
         of_it = table.filter(told, recommender=recommender)
         return Figures("Groups", found, of_it, tuple(fairness_lines(found)))
 
+    @in_python()
     def audit(
         self,
         *,
@@ -408,10 +451,13 @@ class Experiment(Shown):
         reported accuracies.
         """
         folder, reported = self.workspace.path, None if accuracies is None else Path(accuracies)
-        found = find_faults(folder, tuning=[*map(Path, tuning)], pairs=[*map(Path, pairs)], accuracies=reported)
+        found = find_faults(
+            folder, tuning=[*map(Path, several(tuning))], pairs=[*map(Path, several(pairs))], accuracies=reported
+        )
         write_faults(folder, found)
         return Findings(tuple(found))
 
+    @in_python()
     def report(self) -> Written:
         """Write report.html, all tables and summaries anew from what is stored. Nothing is asked, trained or judged."""
         return Written(self.workspace.report, tuple(write_report(self.workspace.path)))
@@ -422,15 +468,7 @@ class Experiment(Shown):
         return _only("recommender", recommender, self.workspace.recommenders(), "fit(NAME)")
 
     def _explained(self, recommender: str | None) -> str:
-        explained = [name for name in self.workspace.recommenders() if self.workspace.generators(name)]
-        return _only("recommender", recommender, explained, "explain()")
-
-    def _trace(self, recommender: str, top: int) -> None:
-        """Find out what the first `top` recommendations of each person rest on, unless that is known."""
-        wanted = read_recommendations(self.workspace, recommender).filter(pl.col("rank") <= top).height
-        there = self.workspace.evidence(recommender).exists()
-        if wanted and not (there and read_evidence(self.workspace, recommender).height >= wanted):
-            trace(self.workspace, recommender, top=top)
+        return _only("recommender", recommender, self.workspace.explained(), "explain()")
 
     def _fitted(self, recommender: str) -> Fitted:
         """What the workspace tells of a recommender."""
@@ -468,6 +506,7 @@ class Experiment(Shown):
         settings: Mapping[str, Any],
     ) -> tuple[GeneratorRecipe, Questions, Verification | None]:
         """Whom to ask, what, and how answers are verified. `settings` are of prompts and of generators."""
+        check_numbers(users=users, top=top, seed=seed)
         recommender = self._recommended(recommender)
         shown, rest = _parted(settings, GenerationSettings)
         prompt = check(PromptSettings, shown, "the prompt")
@@ -477,7 +516,7 @@ class Experiment(Shown):
         known_then = knowledge(self.workspace, recommender)
         refuse_to_mix(file, explaining.answer_settings(self.workspace, asked, prompt, seed, known_then, rules))
         if load_template(prompt.template).tells_causes:
-            self._trace(recommender, top)
+            trace_missing(self.workspace, recommender, top=top)
         questions = explaining.questions_about(
             self.workspace, recommender, asked, prompt, users=users, top=top, seed=seed
         )
@@ -487,7 +526,7 @@ class Experiment(Shown):
         place = self.workspace
         counts = {name: _height(place.dataset / f"{name}.parquet") for name in ("users", "items", "interactions")}
         held = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        lines = [f"{place.path.resolve().name}: {held}", *(self.said or _read_then(place)), _shown(place)]
+        lines = [f"{place.name}: {held}", *(self.said or _read_then(place)), _shown(place)]
         for recommender in place.recommenders():
             explained = place.generators(recommender)
             metrics = _metrics(place.read_manifest().get("recommenders", {}).get(recommender, {})).values()
@@ -526,7 +565,11 @@ def _parted(settings: Mapping[str, Any], others: type[Settings]) -> tuple[dict[s
     for name in settings:
         if name not in known:
             raise closest("setting", name, known)
-    shown = {name: value for name, value in settings.items() if name in PromptSettings.model_fields}
+    shown = {
+        name: several(value) if name.endswith("_attributes") and value is not None else value
+        for name, value in settings.items()
+        if name in PromptSettings.model_fields
+    }
     return shown, {name: value for name, value in settings.items() if name not in shown}
 
 

@@ -19,7 +19,7 @@ from llmxrec.notebook.shown import Card, Cards, Shown, html_lines, html_of, line
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.export import export
 from llmxrec.stages.auditing import finding_lines
-from llmxrec.stages.tracing import Traced
+from llmxrec.stages.tracing import STAND_IN, Traced
 from llmxrec.stored import EXTERNAL
 from llmxrec.tuning.adapters import Card as AdapterCard
 
@@ -34,8 +34,9 @@ class Fitted(Shown):
     """A recommender trained and measured, and what its recommendations rest on.
 
     `metrics` by name, such as Recall@10; empty where nothing was held out to measure them on. `trivial` are those of
-    `popularity`, measured alike, where it is there. `strangers` have no history and are recommended nothing;
-    `kept_out` have too few items to hold any out. `table`: a row for each metric of the two.
+    `popularity`, measured alike, where it is there. `strangers` are recommended nothing: they have no history, or are
+    left out of recommendations made elsewhere. `kept_out` have too few items to hold any out. `table`: a row for each
+    metric of the two.
     """
 
     recommender: str
@@ -85,7 +86,8 @@ class Fitted(Shown):
             rule = f"the trivial rule to beat is {TRIVIAL}"
             yield rule if self.trivial else f'{rule}, not measured yet: fit("{TRIVIAL}")'
         if self.strangers:
-            yield f"{self.strangers:,} users have no history, and are recommended nothing"
+            why = "" if self.recommender == EXTERNAL else "have no history, and "
+            yield f"{self.strangers:,} users {why}are recommended nothing"
         if self.kept_out:
             yield f"{self.kept_out:,} users have too few items to hold any out; they are not measured"
         yield from self.evidence.lines() if self.evidence is not None else ()
@@ -96,14 +98,17 @@ class Explanations(Shown):
     """The explanations called `generator` of what `recommender` recommends.
 
     `table`: user_id, item_id, title, rank, text, status, causes (ids of what the recommendation rests on; null where
-    nobody measured it), and what is known of how each was made. `statuses` counts how they ended; `cost` is in USD.
-    `said` is what came of asking, in words.
+    nobody measured it), and what is known of how each was made. `statuses` counts how they ended. `cost`: USD that all
+    answers cost, also those that were asked for again; None: not known, where no price was. `stand_in`: causes are
+    those of a stand-in, since the recommender itself cannot be asked. `said` is what came of asking, in words.
     """
 
     recommender: str
     generator: str
     table: pl.DataFrame
     dataset: Dataset = field(repr=False)
+    cost: float | None
+    stand_in: bool = False
     said: tuple[str, ...] = ()
 
     @property
@@ -113,10 +118,6 @@ class Explanations(Shown):
     @property
     def statuses(self) -> dict[str, int]:
         return dict(self.table["status"].value_counts(sort=True).iter_rows())
-
-    @property
-    def cost(self) -> float:
-        return float(self.table["cost"].sum())
 
     def sample(self, n: int = 3) -> Cards:
         """`n` of them, from all over the table: always the same."""
@@ -142,7 +143,7 @@ class Explanations(Shown):
             marked = sorted((one.start, one.end) for one in named if one.item in causes)
             titles = tuple(item.title for item in causes)
             known = {name: row[name] for name in ("user_id", "item_id", "title", "rank", "text", "status")}
-            cards.append(Card(**known, causes=titles, marked=tuple(marked)))
+            cards.append(Card(**known, causes=titles, marked=tuple(marked), stand_in=self.stand_in))
         return Cards(cards)
 
     def _lines(self) -> Iterator[str]:
@@ -155,6 +156,10 @@ class Explanations(Shown):
             yield "verified; sent as written by: " + ", ".join(f"{who} {count:,}" for who, count in written.items())
         if self.statuses.get("failed"):
             yield f"{self.statuses['failed']:,} rows got no answer; the same call asks them again"
+        if self.cost is None:
+            yield "cost unknown"
+        if self.stand_in:
+            yield f"causes are those of {STAND_IN}"
 
     def _blocks(self) -> Iterator[str]:
         yield html_lines(self._lines())
@@ -335,14 +340,18 @@ class Tuned(Shown):
         for folder, card in self.cards.items():
             yield f"{folder.name}: {card.rows:,} rows learned, {card.held_out:,} held out"
         yield from lines_of(sheet_of("", self.table))
-        yield f'next: explain("{self.spec}")' if self._explains else f"spec: {self.spec}"
+        yield f'next: {self._next}("{self.spec}")' if self._next else f"spec: {self.spec}"
 
     def _blocks(self) -> Iterator[str]:
         yield html_of(sheet_of(f"Tuned: {self.spec}", self.table))
 
     @property
-    def _explains(self) -> bool:
-        return any("explain" in card.task for card in self.cards.values())
+    def _next(self) -> str:
+        """The method to go on with: of several folds each is asked about others, which only `predict` does."""
+        tasks = {card.task for card in self.cards.values()}
+        if tasks & {"judge", "reward"}:
+            return ""
+        return "predict" if len(self.cards) > 1 or tasks == {"attributes"} else "explain"
 
 
 @dataclass(frozen=True, repr=False)

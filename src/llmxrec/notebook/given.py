@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import polars as pl
 
 from llmxrec.errors import InputError
+
+T = TypeVar("T")
 
 
 class DataFrame(Protocol):
@@ -22,6 +24,53 @@ class DataFrame(Protocol):
 
 Table: TypeAlias = str | Path | DataFrame | Mapping[str, Sequence[Any]]
 """The path of a CSV, TSV, JSONL or Parquet file, a data frame, or columns by name."""
+
+
+_LEAST = {"k": 1, "users": 1, "top": 1, "folds": 2, "among": 2, "evidence": 0, "seed": 0}
+
+
+def check_numbers(**given: int | None) -> None:
+    """Raises InputError for a number that is less than what it counts can be; None stands for all."""
+    for name, number in given.items():
+        if number is not None and not (isinstance(number, int) and number >= _LEAST[name]):
+            raise InputError(f"{name} is a whole number, {_LEAST[name]} or more", value=number)
+
+
+def several(given: str | Path | Iterable[T]) -> tuple[T, ...]:
+    """`given` as a list: a lone name is one of one."""
+    return (cast(T, given),) if isinstance(given, str | Path) else tuple(given)
+
+
+def named(what: str, given: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names in `given`; None stands for all. Raises InputError where there is none."""
+    names: tuple[str, ...] | None = None if given is None else several(given)
+    if names == ():
+        raise InputError(f"{what} names one or more", value=[], cure="leave it out for all")
+    return names
+
+
+@contextmanager
+def in_python() -> Iterator[None]:
+    """What is refused in here is said as Python has it: `--max-cost USD` is max_cost=USD."""
+    try:
+        yield
+    except InputError as error:
+        rule, cure = map(_in_python, (error.rule, error.cure))
+        if (rule, cure) == (error.rule, error.cure):
+            raise
+        raise InputError(rule, value=error.value, cure=cure, file=error.file, line=error.line) from None
+
+
+def _in_python(text: str) -> str:
+    def keyword(option: re.Match[str]) -> str:
+        name, value = option[1].replace("-", "_"), option[2]
+        return f"{_KEYWORDS.get(name, name)}{f'={value}' if value else ''}"
+
+    return re.sub(r"(?<!\S)--([a-z][a-z-]*)(?: ([A-Z][A-Z_,]*|annotated)\b)?", keyword, text)
+
+
+_KEYWORDS = {"from": "sources", "target": "targets", "attribute": "attributes", "full": "hold_out=False"}
+"""Options that Python calls otherwise."""
 
 
 @contextmanager

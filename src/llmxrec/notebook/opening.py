@@ -14,11 +14,12 @@ from llmxrec.errors import InputError
 from llmxrec.evaluation.gate import measure
 from llmxrec.notebook.experiment import Experiment, attach, pairs_file
 from llmxrec.notebook.found import Worth
-from llmxrec.notebook.given import Table, as_files, in_memory
+from llmxrec.notebook.given import Table, as_files, check_numbers, in_memory, in_python, several
 from llmxrec.stages.data import check_new, find_source, store_dataset
 from llmxrec.workspace import Workspace
 
 
+@in_python()
 def load(kind: str, folder: str | Path, source: str | Path | None = None) -> Experiment:
     """Read a dataset (demo, ml-100k, mind, steam, recbole) into the workspace `folder`, or go on with it there.
 
@@ -38,6 +39,7 @@ def load(kind: str, folder: str | Path, source: str | Path | None = None) -> Exp
     return Experiment(place, tuple(report.lines()))
 
 
+@in_python()
 def tables(
     folder: str | Path,
     *,
@@ -59,7 +61,12 @@ def tables(
     named = dict(columns or {})
     with as_files(interactions=interactions, items=items, users=users) as files:
         dataset, report = read_tables(
-            files["interactions"], files.get("items"), files.get("users"), load_domain(domain), named, show_user
+            files["interactions"],
+            files.get("items"),
+            files.get("users"),
+            load_domain(domain),
+            named,
+            several(show_user),
         )
     if in_memory(interactions):
         report = replace(report, source="tables in memory")
@@ -82,6 +89,7 @@ def open(folder: str | Path) -> Experiment:
     return Experiment(place)
 
 
+@in_python()
 def validate_judge(
     judge: str = "text",
     *,
@@ -91,6 +99,7 @@ def validate_judge(
     seed: int = 1,
 ) -> Worth:
     """Measure a judge on labelled pairs, in both orders, beside rules that read nothing. INVALID is a finding."""
+    check_numbers(folds=folds, seed=seed)
     return Worth(measure(judge, pairs_file(train), pairs_file(test), folds=folds, seed=seed))
 
 

@@ -42,7 +42,8 @@ class Shown(ABC):
 @dataclass(frozen=True, repr=False)
 class Card(Shown):
     """One explanation: of what (a title), to whom, and what the recommendation rests on (titles, the strongest first;
-    empty where nobody measured that). `marked` are the places of `text` that name these."""
+    empty where nobody measured that). `marked` are the places of `text` that name these. `stand_in`: that was measured
+    on a stand-in for the recommender."""
 
     user_id: str
     item_id: str
@@ -52,9 +53,10 @@ class Card(Shown):
     status: str
     causes: tuple[str, ...] = ()
     marked: tuple[tuple[int, int], ...] = ()
+    stand_in: bool = False
 
     def _lines(self) -> Iterator[str]:
-        causes = f", rests on: {'; '.join(self.causes)}" if self.causes else ""
+        causes = f", {self._rests_on}" if self.causes else ""
         yield one_line(f"{self.title}, for {self.user_id}{causes}")
         text = "".join(f"*{part}*" if is_marked else part for part, is_marked in self._pieces())
         yield indent(text if self.status == "ok" else f"({self.status}) {text}", "  ")
@@ -64,9 +66,13 @@ class Card(Shown):
             f"<mark>{escape(part)}</mark>" if is_marked else escape(part) for part, is_marked in self._pieces()
         )
         status = "" if self.status == "ok" else f"<b>({escape(self.status)})</b> "
-        causes = f"<br><small>rests on: {escape('; '.join(self.causes))}</small>" if self.causes else ""
+        causes = f"<br><small>{escape(self._rests_on)}</small>" if self.causes else ""
         head = f"<b>{escape(self.title)}</b> <small>for {escape(self.user_id)}, rank {self.rank}</small>"
         yield f'<div style="{_CARD}">{head}<br>{status}{text}{causes}</div>'
+
+    @property
+    def _rests_on(self) -> str:
+        return f"rests on{' (by a stand-in)' if self.stand_in else ''}: {'; '.join(self.causes)}"
 
     def _pieces(self) -> Iterator[tuple[str, bool]]:
         """The text in parts, and whether each is marked."""

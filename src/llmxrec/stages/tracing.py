@@ -14,10 +14,13 @@ from llmxrec.progress import progress
 from llmxrec.recommenders import load_recommender
 from llmxrec.stages.recommending import parts
 from llmxrec.stages.timing import timed
-from llmxrec.stored import knowledge, read_recommendations
+from llmxrec.stored import knowledge, read_evidence, read_recommendations
 from llmxrec.workspace import Workspace, atomic
 
 log = logging.getLogger(__name__)
+
+STAND_IN = "a stand-in (EASE, fitted to the interactions): the recommender itself cannot be asked"
+"""Whose causes are told where a recommender came from elsewhere; to be said wherever they are."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Traced:
         if self.apart:
             out.append(f"{self.apart:,} stand elsewhere where the history alone is scored, and are followed from there")
         if self.surrogate:
-            out.append("measured on a stand-in (EASE, fitted to the interactions): the recommender cannot be asked")
+            out.append(f"measured on {STAND_IN}")
         return out
 
 
@@ -78,6 +81,15 @@ def trace(workspace: Workspace, recommender: str, *, top: int = 1) -> Traced:
     with atomic(workspace.evidence(recommender)) as file:
         found.write_parquet(file)
     return Traced.of(found)
+
+
+def trace_missing(workspace: Workspace, recommender: str, *, top: int = 1) -> Traced | None:
+    """`trace`, unless what the first `top` recommendations of each person rest on is known; None where it is."""
+    wanted = read_recommendations(workspace, recommender).filter(pl.col("rank") <= top)
+    if workspace.evidence(recommender).exists():
+        known = read_evidence(workspace, recommender)
+        wanted = wanted.join(known, on=["user_id", "item_id"], how="anti")
+    return trace(workspace, recommender, top=top) if wanted.height else None
 
 
 def scorer_of(workspace: Workspace, recommender: str) -> ScoresHistories | None:

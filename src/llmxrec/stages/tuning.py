@@ -9,7 +9,7 @@ from typing import Any
 
 from llmxrec.errors import InputError
 from llmxrec.generators.specs import read_spec
-from llmxrec.lookup import resolve
+from llmxrec.lookup import closest, resolve
 from llmxrec.progress import progress, quiet
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.records import Pair
@@ -38,7 +38,37 @@ _TUNERS_ON_PAIRS = {
 """Who tunes on labelled pairs, by the task."""
 
 
+TASKS = ("explain", "attributes", *_TUNERS_ON_PAIRS)
+"""What an adapter may learn: one of them, or the first two together."""
+
 _JUDGES = {"judge": "pairwise", "reward": "reward"}
+
+
+def read_tasks(text: str) -> tuple[str, ...]:
+    """Some of TASKS, with commas between. Raises InputError for what is none, or is not learned together."""
+    tasks = tuple(name.strip() for name in text.split(",") if name.strip())
+    for task in tasks:
+        if task not in TASKS:
+            raise closest("task", task, TASKS)
+    if not tasks or (len(tasks) > 1 and {*_TUNERS_ON_PAIRS} & {*tasks}):
+        raise InputError("an adapter learns explain, attributes or both, or one of the other tasks", value=text)
+    return tasks
+
+
+def on_pairs(tasks: Sequence[str], *, pairs: bool, lessons: bool) -> bool:
+    """Whether `tasks` are learned from pairs, where labelled `pairs` are given, or what `lessons` are made of is.
+
+    Raises InputError where these are not what is learned from.
+    """
+    if tasks[0] not in _TUNERS_ON_PAIRS:
+        if pairs:
+            cure = "leave them out"
+            raise InputError("pairs go with the tasks judge, reward and prefer", value=",".join(tasks), cure=cure)
+        return False
+    if lessons or not pairs:
+        cure = "give --pairs FILE, and no sources, recommenders, targets, users or folds"
+        raise InputError(f"{tasks[0]} learns from labelled pairs", cure=cure)
+    return True
 
 
 def usual_settings(base: str, tasks: Sequence[str]) -> TuningSettings:
