@@ -83,7 +83,7 @@ DEMO = {
     "prompt": {"template": "evidence", "user_attributes": []},
     "adapters": [
         # Not on the annotated explanations of films: some are about people of the demo.
-        {"name": "tuned", "sources": ["annotated:news", "annotated:games"]},
+        {"name": "tuned", "sources": ["annotated:news", "annotated:games"], "settings": {"epochs": 8}},
         {"name": "attributes", "tasks": ["attributes"], "recommenders": ["ease"], "folds": 3},
     ],
     "generators": [
