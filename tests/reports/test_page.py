@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -94,6 +95,25 @@ def test_what_begins_a_line_is_no_argument_of_the_line_before_and_long_cells_are
     told = latex(sheet).splitlines()
     assert r"\begin{tabular}{lp{0.70\linewidth}}" in told and "{[}3cm] & b " + r"\\" in told
     assert any(line.startswith("{[}9cm] & long") for line in told) and "{*} & b " + r"\\" in told
+
+
+def test_a_table_taller_than_a_page_is_set_smaller() -> None:
+    def begun(*signs: int) -> str:
+        return latex(Sheet("t", "T", ("who", "what"), tuple(("a", "x" * count) for count in signs))).splitlines()[0]
+
+    assert begun(1400) == begun(*[60] * 50) == r"\begin{table}", "rows of a line each are not broken"
+    assert begun(700, 800) == r"\begin{table}\footnotesize" and begun(200, 2400) == r"\begin{table}\scriptsize"
+
+
+@pytest.mark.parametrize("signs", [1300, 2200, 3200])
+def test_a_case_fits_on_a_page(signs: int, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    sheet = Sheet("t", "T", ("who", "what"), (("asked of it", ("word " * signs)[:signs]), ("b", "c")), "A note. " * 40)
+    whole = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{latex(sheet)}\end{{document}}"
+    (tmp_path / "t.tex").write_text(whole, encoding="utf-8")
+    subprocess.run(["pdflatex", "-interaction=batchmode", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    assert "Float too large" not in (tmp_path / "t.log").read_text(errors="replace")
 
 
 def test_a_drawing_has_its_scale_its_interval_and_what_is_to_be_beaten() -> None:

@@ -48,6 +48,8 @@ _MADE = re.compile(
 _COIN = 0.5
 _LONG = 60
 """Signs of a cell that LaTeX has to break into lines."""
+_TALL = {2300: r"\scriptsize", 1400: r"\footnotesize"}
+"""Signs in a broken column from which on a table is set smaller, to stay on a page of 10 pt: measured with pdflatex."""
 _SHORTEST = 0.1
 """Seconds that tell how fast something is."""
 _TEX = {**{sign: f"\\{sign}" for sign in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}",
@@ -126,12 +128,16 @@ def markdown(sheet: Sheet) -> str:
 
 
 def latex(sheet: Sheet) -> str:
-    """`sheet` as a LaTeX table (package booktabs); nothing in a cell is a command. Columns of long cells are broken."""
+    """`sheet` as a LaTeX table (package booktabs); nothing in a cell is a command. Columns of long cells are broken,
+    and a table that would be taller than a page is set smaller.
+    """
     body = [" & ".join(map(_tex, line)) + r" \\" for line in sheet.rows]
     broken = [any(len(cell) > _LONG for cell in column) for column in zip(*sheet.rows, strict=True)]
+    tallest = max((sum(map(len, column)) for column in zip(*sheet.rows, strict=True)), default=0)
+    size = next((size for signs, size in _TALL.items() if any(broken) and tallest > signs), "")
     width = f"p{{{0.7 / max(1, sum(broken)):.2f}\\linewidth}}"
     lines = [
-        r"\begin{table}", rf"\caption{{{_tex(sheet.title)}. {_tex(sheet.note)}}}",
+        rf"\begin{{table}}{size}", rf"\caption{{{_tex(sheet.title)}. {_tex(sheet.note)}}}",
         rf"\begin{{tabular}}{{{''.join(width if is_broken else 'l' for is_broken in broken)}}}", r"\toprule",
         " & ".join(map(_tex, sheet.head)) + r" \\",
         r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}",
