@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -355,6 +356,55 @@ def test_a_tuned_adapter_says_what_it_is_for(films: llmxrec.Experiment) -> None:
     assert films.predict(folds.spec, **asked).found
     told = films.tune(name="told", task="explain", sources="annotated:news", **how)
     assert repr(told).endswith(f'next: explain("{told.spec}")')
+
+
+def test_a_model_fitted_elsewhere_is_taken_in_again(films: llmxrec.Experiment, tmp_path: Path) -> None:
+    from llmxrec.experiment import run
+    from llmxrec.recipe import Recipe
+    from llmxrec.settings import check
+
+    users = pl.read_parquet(films.workspace.dataset / "users.parquet")["user_id"].to_list()
+    items = pl.read_parquet(films.workspace.dataset / "items.parquet")["item_id"].to_list()
+    where = {name: str(tmp_path / name) for name in ("model", "users", "items")}
+    Path(where["users"]).write_text("\n".join(users))
+    Path(where["items"]).write_text("\n".join(items))
+    again = {"name": "again", "dataset": {"kind": "demo"}, "hold_out": False, "explain": {"recommenders": []}}
+    recipe = check(Recipe, {**again, "recommenders": [{"name": "implicit", "settings": where}]}, "it")
+
+    def recommended(seed: int, *, by_recipe: bool = False) -> pl.DataFrame:
+        draw = np.random.default_rng(seed)
+        factors = {"user_factors": draw.random((300, 3)), "item_factors": draw.random((len(items), 3))}
+        with Path(where["model"]).open("wb") as file:
+            np.savez(file, **{name: values.astype(np.float32) for name, values in factors.items()})
+        if by_recipe:
+            run(recipe, films.workspace, lambda _: None)
+        else:
+            films.fit("implicit", hold_out=False, **where)
+        return pl.read_parquet(films.workspace.recommendations("implicit"))
+
+    first, second, third = recommended(1), recommended(2), recommended(3, by_recipe=True)
+    assert not first.equals(second) and not second.equals(third)
+    assert first.equals(recommended(1, by_recipe=True))
+
+
+def test_the_same_files_are_the_same_from_any_folder(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data" / "few"
+    folder.mkdir(parents=True)
+    rows = ["user_id:token\titem_id:token", *(f"u{u}\ti{(u + i) % 9}" for u in range(12) for i in range(5))]
+    (folder / "few.inter").write_text("\n".join(rows) + "\n")
+    few = repr(llmxrec.load("recbole", "w", "data/few")).splitlines()[0]
+    recipe = 'name = "few"\n[dataset]\nkind = "recbole"\nsource = "SOURCE"\n[[recommenders]]\nname = "popularity"\n'
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert repr(llmxrec.load("recbole", "../w", "../data/few")).splitlines()[0] == few
+    assert llmxrec.load("recbole", "../w").said == ()
+    Path("r.toml").write_text(recipe.replace("SOURCE", "../data/few"))
+    assert call("run", "r.toml", "--workspace", "../w").code == 0
+    for other in (lambda: llmxrec.load("recbole", "../w", "../data"), lambda: llmxrec.load("mind", "../w")):
+        with pytest.raises(InputError, match=r"w holds the dataset 'recbole' of .*data.few"):
+            other()
 
 
 # --- text is data --------------------------------------------------------------------------------------------------

@@ -23,14 +23,14 @@ from llmxrec.notes import read_notes, refuse_to_mix
 from llmxrec.prompts.instructions import check_shown, shown_for_attributes
 from llmxrec.prompts.targets import Targets
 from llmxrec.recipe import AdapterRecipe, GeneratorRecipe, JudgeRecipe, Recipe, price_for
-from llmxrec.recommenders import make_recommender
+from llmxrec.recommenders import FITTED_ELSEWHERE, make_recommender
 from llmxrec.reports.attributes import accuracy_lines, write_table_3
 from llmxrec.reports.faithfulness import faithfulness_lines, write_faithfulness
 from llmxrec.reports.people import fairness_lines, identified_lines, write_fairness, write_identified
 from llmxrec.reports.tables import verdict_lines, write_tables
 from llmxrec.settings import check
 from llmxrec.sources import gather, some
-from llmxrec.stages.data import find_source, store_dataset
+from llmxrec.stages.data import check_same, find_source, store_dataset
 from llmxrec.stages.explaining import answer_settings, explain_recommendations, questions_about
 from llmxrec.stages.fairness import ask_flipped, check_attribute, check_flippable, flip, measure_fairness
 from llmxrec.stages.faithful import measure_faithfulness
@@ -57,8 +57,12 @@ def run(recipe: Recipe, workspace: Workspace, say: Say = print) -> None:
     _check_fit(recipe, workspace)
     workspace.note("recipe", **recipe.model_dump(mode="json"))
     for entry in recipe.recommenders:
+        if entry.name == EXTERNAL:
+            continue
         how: dict[str, Any] = {"k": recipe.k, "hold_out": recipe.hold_out, "seed": recipe.seed}
-        if entry.name != EXTERNAL and not is_trained(workspace, entry.name, entry.settings, **how):
+        # What was fitted elsewhere may have been fitted anew, to the same file.
+        kept = entry.name not in FITTED_ELSEWHERE and is_trained(workspace, entry.name, entry.settings, **how)
+        if not kept:
             say(f"  {entry.name}: {recommend(workspace, entry.name, entry.settings, **how)}")
     for adapter in recipe.adapters:
         _tune(recipe, workspace, adapter, say)
@@ -203,15 +207,7 @@ def _measure(recipe: Recipe, workspace: Workspace, name: str, generators: list[G
 
 def _check_fit(recipe: Recipe, workspace: Workspace) -> None:
     """Raises InputError where the workspace holds what the recipe would spoil, before anything is done."""
-    held = workspace.read_manifest().get("dataset", {})
-    kind, source = held.get("kind"), str(held.get("source"))
-    other = recipe.dataset.source is not None and Path(recipe.dataset.source).resolve() != Path(source).resolve()
-    if kind != recipe.dataset.kind or other:
-        raise InputError(
-            f"{workspace.path} holds the dataset '{kind}' of {source}",
-            value=recipe.dataset.source if other else recipe.dataset.kind,
-            cure="choose another --workspace",
-        )
+    check_same(workspace, recipe.dataset.kind, recipe.dataset.source)
     domain = load_domain(workspace.dataset / "domain.toml")
     _check_people(recipe, Dataset.load(workspace.dataset))
     for generator in recipe.generators:

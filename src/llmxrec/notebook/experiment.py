@@ -49,6 +49,7 @@ from llmxrec.notes import refuse_to_mix
 from llmxrec.prompts.instructions import PromptSettings
 from llmxrec.prompts.template import load_template
 from llmxrec.recipe import GeneratorRecipe, price_for
+from llmxrec.recommenders import FITTED_ELSEWHERE
 from llmxrec.recommenders.metrics import Metric
 from llmxrec.reports.attributes import TABLE_3, accuracy_lines, write_table_3
 from llmxrec.reports.faithfulness import FAITHFULNESS, faithfulness_lines, write_faithfulness
@@ -120,7 +121,8 @@ class Experiment(Shown):
         how: dict[str, Any] = {"k": k, "hold_out": hold_out, "seed": seed}
         if recommender == EXTERNAL:
             raise InputError("recommendations made elsewhere are not trained", cure="give them with attach(TABLE)")
-        if not recommending.is_trained(self.workspace, recommender, settings, **how):
+        # What was fitted elsewhere may have been fitted anew, to the same file.
+        if recommender in FITTED_ELSEWHERE or not recommending.is_trained(self.workspace, recommender, settings, **how):
             recommending.recommend(self.workspace, recommender, settings, **how)
         trace_missing(self.workspace, recommender, top=evidence)
         return self._fitted(recommender)

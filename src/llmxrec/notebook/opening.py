@@ -15,7 +15,7 @@ from llmxrec.evaluation.gate import measure
 from llmxrec.notebook.experiment import Experiment, attach, pairs_file
 from llmxrec.notebook.found import Worth
 from llmxrec.notebook.given import Table, as_files, check_numbers, in_memory, in_python, several
-from llmxrec.stages.data import check_new, find_source, store_dataset
+from llmxrec.stages.data import check_new, check_same, find_source, store_dataset
 from llmxrec.workspace import Workspace
 
 
@@ -27,11 +27,7 @@ def load(kind: str, folder: str | Path, source: str | Path | None = None) -> Exp
     """
     place = Workspace(Path(folder))
     if place.dataset.exists():
-        held = place.read_manifest().get("dataset", {})
-        other = source is not None and Path(source).resolve() != Path(str(held.get("source"))).resolve()
-        if held.get("kind") != kind or other:
-            rule = f"{folder} holds the dataset '{held.get('kind')}' of {held.get('source')}"
-            raise InputError(rule, value=source if other else kind, cure="choose another folder")
+        check_same(place, kind, source)
         return Experiment(place)
     check_new(place)
     dataset, report = read_dataset(kind, find_source(kind, source))

@@ -50,16 +50,29 @@ def check_new(workspace: Workspace) -> None:
         )
 
 
+def check_same(workspace: Workspace, kind: str, source: str | Path | None = None) -> None:
+    """Raises InputError where the workspace holds a dataset of another kind, or read from another folder than `source`
+    (None: from wherever)."""
+    held = workspace.read_manifest().get("dataset", {})
+    other = source is not None and Path(source).resolve() != Path(str(held.get("source"))).resolve()
+    if held.get("kind") != kind or other:
+        rule = f"{workspace.path} holds the dataset '{held.get('kind')}' of {held.get('source')}"
+        raise InputError(rule, value=source if other else kind, cure="choose another folder for the workspace")
+
+
 def store_dataset(workspace: Workspace, dataset: Dataset, report: ReadReport, **origin: str) -> None:
     """Write `dataset` to a workspace that has none, whole or not at all."""
     check_new(workspace)
     draft = workspace.path / ".dataset.draft"
+    read_from = Path(report.source)
+    # Whole, since the next call may come from another folder; what is no file, such as the demo, is named as it is.
+    source = str(read_from.resolve()) if read_from.exists() else report.source
     shutil.rmtree(draft, ignore_errors=True)
     counts = {key: dict(value) for key, value in asdict(report).items() if isinstance(value, Mapping)}
     try:
         dataset.save(draft)
         # Noted before it is there: a kill in between leaves a note that the next try overwrites.
-        workspace.note("dataset", **{"source": report.source, **origin}, **counts)
+        workspace.note("dataset", **{"source": source, **origin}, **counts)
         draft.rename(workspace.dataset)
         read = ", ".join(f"{count:,} {what}" for what, count in report.read.items())
         log.info("read %s from %s, stored in %s", read, report.source, workspace.dataset)
