@@ -19,6 +19,7 @@ from llmxrec.reports.tables import (
     rules_of_table_2,
     side_by_side,
     table_2,
+    winner,
     write_table,
 )
 from llmxrec.stages.data import store_dataset
@@ -86,6 +87,27 @@ def test_the_ranking_order_is_of_the_lists_that_were_ranked(world: Workspace) ->
     assert table.select(*columns).rows() == [("x", 2 / 3, 2.0, 2, 1), ("y", 0.0, 3.0, 2, 1), ("z", 1.0, 1.0, 1, 1)]
     lines = side_by_side(table)
     assert lines[2].endswith("1 rows") and lines[4].endswith("2 rows, 1 ranked")
+
+
+@pytest.mark.parametrize(
+    ("ratios", "rows", "said"),
+    [
+        ((0.7, 0.3), 20, "x wins; by people's own comparisons"),
+        ((0.7, 0.3), 19, "x wins most, but of 19 recommendations, fewer than 20; by people's own comparisons"),
+        ((0.52, 0.48), 300, "x wins most, but not surely more than y; by people's own comparisons"),
+        ((0.5, 0.5), 300, "none wins most; by people's own comparisons"),
+    ],
+)
+def test_who_wins_wins_surely(world: Workspace, ratios: tuple[float, float], rows: int, said: str) -> None:
+    """By intervals apart, of recommendations enough for an interval."""
+    scores = pl.DataFrame(
+        [
+            {"generator": name, "win_ratio": ratio, "win_ratio_low": ratio - 0.1, "win_ratio_high": ratio + 0.1,
+             "rows": rows}
+            for name, ratio in zip("xy", ratios, strict=True)
+        ]
+    )  # fmt: skip
+    assert winner(world, "bpr", "people", scores) == said
 
 
 def test_rules_answer_what_was_released(world: Workspace) -> None:

@@ -213,7 +213,7 @@ def _recommenders(manifest: Mapping[str, Any]) -> Sheet:
     drawn = list(dict.fromkeys(measure for measure, _ in bars))
     if len(drawn) > 1:  # of lists of different lengths, which are not to be compared
         return Sheet("recommenders", "Recommenders", head, tuple(rows), f"{note} Not drawn: {', '.join(drawn)} differ.")
-    told = f"{''.join(drawn)}; dashed: popularity"
+    told = "".join(drawn) + ("; dashed: popularity" if any(bar.rule is not None for _, bar in bars) else "")
     return Sheet("recommenders", "Recommenders", head, tuple(rows), note, tuple(bar for _, bar in bars), told)
 
 

@@ -15,6 +15,7 @@ from llmxrec.datasets.domains import load_domain
 from llmxrec.errors import InputError
 from llmxrec.evaluation.agreement import agreement
 from llmxrec.evaluation.ranking import DUELS, duels, outcomes, positions, score, strengths, trivial_rules, word_counts
+from llmxrec.evaluation.validity import LEAST_RECOMMENDATIONS
 from llmxrec.evaluation.verdicts import PEOPLE, RELEASED, read_verdicts
 from llmxrec.generators.specs import slug
 from llmxrec.recommenders.metrics import Metric
@@ -232,7 +233,12 @@ def winner(workspace: Workspace, recommender: str, judge: str, scores: pl.DataFr
     apart = [other for other in others if other["win_ratio_high"] >= best["win_ratio_low"]]
     if apart:
         names = ", ".join(other["generator"] for other in apart)
-        return f"{best['generator']} wins most, but not surely more than {names}; {whose}"
+        alike = best["win_ratio"] == others[0]["win_ratio"]
+        first = "none wins most" if alike else f"{best['generator']} wins most, but not surely more than {names}"
+        return f"{first}; {whose}"
+    if others and best["rows"] < LEAST_RECOMMENDATIONS:
+        few = f"{best['rows']:,} recommendations, fewer than {LEAST_RECOMMENDATIONS}"
+        return f"{best['generator']} wins most, but of {few}; {whose}"
     return f"{best['generator']} wins; {whose}"
 
 
