@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,6 @@ from llmxrec.evaluation.attributes import (
     measure,
 )
 from llmxrec.evaluation.reading import known_histories
-from llmxrec.generators.cards import CARD
 from llmxrec.generators.folds import FoldedGenerator
 from llmxrec.generators.protocol import Generator
 from llmxrec.generators.specs import make_generator, read_spec
@@ -161,16 +159,10 @@ def _alike(tables: Mapping[str, pl.DataFrame], target: str) -> list[tuple[list[s
 
 
 def prediction_settings(workspace: Workspace, generator: GeneratorRecipe, questions: Questions) -> dict[str, Any]:
-    """All that decides what is predicted (see `answer_settings`), the adapters included: by what they were tuned on."""
+    """All that decides what is predicted (see `answer_settings`)."""
     known = knowledge(workspace, questions.recommender)
-    adapters = [read_spec(spec).adapter for spec in _folds(generator.spec)]
-    cards = [Path(adapter) / CARD for adapter in adapters if adapter]
-    content = b"".join(card.read_bytes() for card in cards if card.exists())
-    return {
-        **answer_settings(workspace, generator, questions.settings, questions.seed, known),
-        "targets": list(questions.targets),
-        "adapter": hashlib.blake2b(content, digest_size=8).hexdigest() if content else None,
-    }
+    settings = answer_settings(workspace, generator, questions.settings, questions.seed, known)
+    return {**settings, "targets": list(questions.targets)}
 
 
 def _folds(spec: str) -> list[str]:
