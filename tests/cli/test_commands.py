@@ -45,6 +45,33 @@ def test_without_the_extra_for_training_ones_own_recommendations_are_explained(c
     assert refused.stderr == "error: training a recommender needs the extra 'train'; pip install 'llmxrec[train]'\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "idle", "needs"),
+    [
+        ("explain w --otherwise withhold", "--otherwise", "--verify"),
+        ("explain w --may-tell age --again 0", "--again, --may-tell", "--verify"),
+        ("fairness w --between a,b --users 3", "--between, --users", "--flip"),
+        ("fairness w --max-cost 1 --price 1,1", "--price, --max-cost", "--flip"),
+        ("init x --dataset demo --domain news", "--domain", "--interactions"),
+        ("init x --dataset demo --column a=b", "--column", "--interactions or --recommendations"),
+        ("init x --interactions FILE --source data", "--source", "--dataset"),
+        ("recommend w --recommender ease --column foo=bar", "--column", "--recommendations"),
+        ("recommend w --recommender external --recommendations FILE -k 3 --seed 1", "-k, --seed", "a recommender that"),
+        (
+            "recommend w --recommender external --recommendations FILE --set a=1 --full",
+            "--set, --full",
+            "a recommender",
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(call: Call, shop: Path, words: str, idle: str, needs: str) -> None:
+    tables = ("--interactions", shop / "orders.csv", "--recommendations", shop / "ours.csv", *COLUMNS)
+    assert call("init", "w", *tables).code == 0
+    ended = call(*words.replace("FILE", str(shop / "ours.csv")).split())
+    assert ended.code == 2 and ended.out.startswith(f"error: {idle} can only be given with {needs}"), ended.out
+    assert ended.out.count("\n") == 1 and not Path("x").exists() and not Path("w/explanations").exists()
+
+
 def test_own_tables_in_three_commands(call: Call, shop: Path) -> None:
     first = call(
         "init", "w", "--interactions", shop / "orders.csv", "--items", shop / "products.csv",

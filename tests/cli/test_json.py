@@ -169,25 +169,26 @@ def test_one_object_and_nothing_else(command: str, runs: dict[str, Run]) -> None
         COMMANDS[name].make_context(name, words)  # raises for an option that it does not have
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["explain", "recommend", "judge", "audit", "identify", "export"])
 def test_figures_are_those_that_people_read(command: str, runs: dict[str, Run]) -> None:
     """A few of them beside the files that the command wrote."""
     told = runs[command].told
     if command == "explain":
         assert (told["rows"], told["asked"], told["generator"]) == (20, {"ok": 20}, "template")
-    if command == "recommend":
+    elif command == "recommend":
         noted = {metric["name"]: metric for metric in told["metrics"]}
         assert noted["NDCG@10"]["low"] <= noted["NDCG@10"]["value"] <= noted["NDCG@10"]["high"]
         assert told["evidence"]["rows"] == told["users"] == 300
-    if command == "judge":
+    elif command == "judge":
         table = pl.read_csv("w/tables/table2.csv")
         assert [row["win_ratio"] for row in told["scores"]] == table["win_ratio"].to_list()
         assert told["best"][0]["said"].startswith("no winner") and told["validity"]["valid"] is False
-    if command == "audit":
+    elif command == "audit":
         assert told["critical"] == sum(one["severity"] == "critical" for one in told["findings"])
-    if command == "identify":
+    elif command == "identify":
         assert {one["who"] for one in told["identified"]} >= {"template", "theirs"}
-    if command == "export":
+    else:
+        assert command == "export"
         assert pl.read_csv("why.csv").height == told["rows"] == 20
 
 
@@ -238,6 +239,15 @@ def test_plans_are_told_by_value(runs: dict[str, Run]) -> None:
     assert (told["attribute"], {value: plan["calls"] for value, plan in told["plans"].items()}) == (
         "gender", {"female": 4, "male": 4}
     )  # fmt: skip
+
+
+def test_of_several_processes_that_tune_one_tells(runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("tune", *WORDS["tune"].split(), "--json").told["adapters"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    for words in (WORDS["tune"], f"{WORDS['tune']} --json"):
+        ended = run("tune", *words.split())
+        assert (ended.code, ended.stdout) == (0, "")
 
 
 def test_interrupted_is_told_too(runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,11 @@ def figures(**known: Any) -> None:
 
 def hush() -> None:
     """Say nothing from now on, to people or programs: of several processes that do one thing, one speaks."""
-    _told.set(Told(None, sys.stdout, sent=True))
+    told = _told.get()
+    if told is None:
+        _told.set(Told(None, sys.stdout, sent=True))
+    else:
+        told.sent = True
 
 
 def send() -> None:
@@ -299,6 +303,15 @@ def numbers_or_words(table: dict[str, str]) -> dict[str, Any]:
             return text
 
     return {key: read(text) for key, text in table.items()}
+
+
+def refuse_idle(goes_with: str, **given: object) -> None:
+    """Raises InputError for the options that were `given` (None, False or none: they were not) where only `goes_with`
+    makes them do anything."""
+    names = (name for name, value in given.items() if value is not None and value is not False and value != [])
+    idle = ", ".join(f"{'-' if len(name) == 1 else '--'}{name.replace('_', '-')}" for name in names)
+    if idle:
+        raise InputError(f"{idle} can only be given with {goes_with}", cure="leave that out")
 
 
 def listed(text: str | None) -> tuple[str, ...] | None:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, numbers_or_words, opened, pairs, say, say_next, wrote
-from llmxrec.cli.options import Columns, Recommendations, Seed, Settings, WorkspacePath
+from llmxrec.cli.console import figures, listed, numbers_or_words, opened, pairs, refuse_idle, say, say_next, wrote
+from llmxrec.cli.options import Columns, Recommendations, Settings, WorkspacePath
 from llmxrec.errors import InputError
 from llmxrec.workspace import Workspace
 
@@ -44,14 +44,14 @@ def init(
         Path | None, typer.Option(metavar="FILE", help="Your users: id, attributes.", rich_help_panel=_OWN)
     ] = None,
     domain: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="How they are spoken of: movies, news, games, items or FILE.toml.",
+            help="How they are spoken of: movies, news, games, items (the default) or FILE.toml.",
             autocompletion=completion.domains,
             rich_help_panel=_OWN,
         ),
-    ] = "items",
+    ] = None,
     show_user: Annotated[
         str | None,
         typer.Option(
@@ -77,16 +77,16 @@ def init(
     check_new(place)
     columns = pairs("--column", column or [])
     if dataset is not None and interactions is None:
-        if items is not None or users is not None or show_user is not None:
-            raise InputError("--items, --users and --show-user go with --interactions", cure="leave them out")
+        refuse_idle("--interactions", items=items, users=users, domain=domain, show_user=show_user)
+        if recommendations is None:
+            refuse_idle("--interactions or --recommendations", column=column)
         if download:
             source = fetch(dataset, source or Path("data", dataset))
         found, report = read_dataset(dataset, find_source(dataset, source))
     elif interactions is not None and dataset is None:
-        if source is not None or download:
-            raise InputError("--source and --download go with --dataset", cure="leave them out")
+        refuse_idle("--dataset", source=source, download=download)
         found, report = tables.read_tables(
-            interactions, items, users, load_domain(domain), columns, listed(show_user) or ()
+            interactions, items, users, load_domain(domain or "items"), columns, listed(show_user) or ()
         )
     else:
         raise InputError("a workspace begins with --dataset NAME or with --interactions FILE", cure="give one of them")
@@ -131,12 +131,16 @@ def recommend(
             autocompletion=completion.trainable,
         ),
     ],
-    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Items recommended to each user.")] = 10,
+    k: Annotated[
+        int | None, typer.Option("-k", metavar="N", min=1, help="Items recommended to each user; without, 10.")
+    ] = None,
     setting: Settings = None,
     full: Annotated[
         bool, typer.Option("--full", help="Train on everything, to be used: nothing is held out, nothing measured.")
     ] = False,
-    seed: Seed = 1,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Of all that is drawn by chance; without, 1.")
+    ] = None,
     evidence: Annotated[
         int, typer.Option(metavar="N", min=0, help="Recommendations of each user whose causes are measured.")
     ] = 1,
@@ -157,6 +161,7 @@ def recommend(
     if (recommender == EXTERNAL) != (recommendations is not None):
         raise InputError("--recommender external and --recommendations FILE go together", cure="give both, or neither")
     if recommendations is not None:
+        refuse_idle("a recommender that is trained here", k=k, set=setting, full=full, seed=seed)
         table, report = read_recommendations(
             recommendations, Dataset.load(place.dataset), pairs("--column", column or [])
         )
@@ -165,8 +170,16 @@ def recommend(
         figures(recommender=recommender, rows=table.height, recommendations=report)
         recommending.write_recommendations(place, EXTERNAL, table)
     else:
+        refuse_idle("--recommendations", column=column)
         settings = numbers_or_words(pairs("--set", setting or []))
-        trained = recommending.recommend(place, recommender, settings, k=k, hold_out=not full, seed=seed)
+        trained = recommending.recommend(
+            place,
+            recommender,
+            settings,
+            k=10 if k is None else k,
+            hold_out=not full,
+            seed=1 if seed is None else seed,
+        )
         say(f"{trained.rows:,} recommendations for {trained.users:,} users")
         if trained.strangers:
             say(f"{trained.strangers:,} users have no history, and are recommended nothing")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, only, opened, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, only, opened, refuse_idle, say, say_next, wrote
 from llmxrec.cli.options import (
     GENERATOR,
     DryRun,
@@ -88,29 +88,33 @@ def explain(
         ),
     ] = False,
     again: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="N", min=0, max=10, help="Times that such an answer is asked for again.", rich_help_panel=_VERIFIED
+            metavar="N",
+            min=0,
+            max=10,
+            help="Times that such an answer is asked for again; without, 2.",
+            rich_help_panel=_VERIFIED,
         ),
-    ] = 2,
+    ] = None,
     otherwise: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="HOW",
-            help="And then: template (fixed sentences) or withhold.",
+            help="And then: template (fixed sentences, the default) or withhold.",
             autocompletion=completion.otherwise,
             rich_help_panel=_VERIFIED,
         ),
-    ] = "template",
+    ] = None,
     may_tell: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="A,B",
             help="What an explanation may tell of the user: age,gender; without, nothing.",
             autocompletion=completion.user_attributes,
             rich_help_panel=_VERIFIED,
         ),
-    ] = "",
+    ] = None,
     price: Price = None,
     max_cost: MaxCost = None,
     dry_run: DryRun = False,
@@ -160,7 +164,10 @@ def explain(
         "the generator",
     )
     rules = {"again": again, "otherwise": otherwise, "may_tell": listed(may_tell)}
-    verification = check(Verification, rules, "--verify") if verify else None
+    if not verify:
+        refuse_idle("--verify", **rules)
+    said = {name: rule for name, rule in rules.items() if rule is not None}
+    verification = check(Verification, said, "--verify") if verify else None
     file = place.explanations(recommender, asked.label)
     refuse_to_mix(
         file, explaining.answer_settings(place, asked, prompt, seed, knowledge(place, recommender), verification)
@@ -170,7 +177,7 @@ def explain(
         trace_missing(place, recommender, top=top)
     questions = explaining.questions_about(place, recommender, asked, prompt, users=users, top=top, seed=seed)
     if dry_run:
-        attempts = 1 + again if verify else 1
+        attempts = 1 if verification is None else 1 + verification.again
         plan = estimate(questions, file, price=price_for(asked), max_tokens=max_tokens, attempts=attempts)
         show_plan(plan, listed_price=price is None)
         figures(recommender=recommender, generator=asked.label, plan=plain_plan(plan))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmxrec.cli import app, completion
-from llmxrec.cli.console import figures, listed, only, opened, say, say_next, wrote
+from llmxrec.cli.console import figures, listed, only, opened, refuse_idle, say, say_next, wrote
 from llmxrec.cli.explanations import check_answered, plain_plan, price_option, show_plan
 from llmxrec.cli.options import (
     DryRun,
@@ -119,7 +119,10 @@ def fairness(
     dataset = Dataset.load(place.dataset)
     shown = [name for name in dataset.domain.user_attributes if name in dataset.users.columns]
     names, failed = measurable(place, recommender), 0
-    if flip or dry_run:
+    flip = flip or dry_run
+    if not flip:
+        refuse_idle("--flip", between=between, users=users, price=price, max_cost=max_cost)
+    if flip:
         if generator is None:
             raise InputError("--flip asks one generator", cure=f"--generator SPEC, or one of: {', '.join(names)}")
         (one,) = attribute if attribute and len(attribute) == 1 else [only("attribute", None, shown, "--attribute")]
