@@ -66,7 +66,9 @@ def test_without_test_pairs_it_is_cross_validated(call: Call, train: Path) -> No
     ended = call("validate-judge", "--train", train, "--folds", 3)
     assert ended.code == 0
     assert "text: 60 pairs, cross-validated in 3 folds" in ended.out
-    assert ended.out.splitlines()[-2:] == ["VALID", "next: llmxrec judge WORKSPACE --judge text"]
+    said, after = ended.out.splitlines()[-2:]
+    assert said == "VALID, though names were not measured: no pair says who wrote its texts"
+    assert after == "next: llmxrec judge WORKSPACE --judge text"
 
 
 def test_a_saved_judge_needs_no_pairs_to_learn_from(call: Call, test_pairs: Path, tmp_path: Path) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from llmxrec.errors import WorkError
 from llmxrec.ledger import Ledger
 from llmxrec.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS, _WAIT_S = 20, 0.1
 
 
 @contextmanager
@@ -22,5 +28,12 @@ def timed(workspace: Workspace, stage: str, recommender: str, who: str = "") -> 
     seconds = time.perf_counter() - began
     if sum(told):
         row = {"stage": stage, "recommender": recommender, "who": who, "rows": sum(told), "seconds": round(seconds, 3)}
-        with Ledger(workspace.times) as ledger:
-            ledger.append(row)
+        # Two commands in one workspace may end at once. Neither fails for it: the work is done.
+        for _ in range(_ATTEMPTS):
+            try:
+                with Ledger(workspace.times) as ledger:
+                    ledger.append(row)
+                return
+            except WorkError:
+                time.sleep(_WAIT_S)
+        log.warning("%s: another llmxrec is writing it; how long this took is not kept", workspace.times)

@@ -125,7 +125,7 @@ def tune(
                 _tuning(place, _rows(part, settings), settings) as how,
             ):
                 card = tuner(*model, part, place, settings, **asked, **how)
-                rows(card.rows)
+                rows(card.rows if Team().first else 0)
         cards[place] = card
     return cards
 
