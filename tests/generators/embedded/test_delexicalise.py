@@ -52,6 +52,7 @@ def test_titles_labels_and_nouns_become_slots() -> None:
         ("That is the only crime film in your history.", "a claim of number or order"),
         ('"Fargo" is from the same year.', "a claim of number or order"),
         ("It is free.", "a claim of number or order"),
+        ("Thriller are its own.", "a claim of number or order"),
         ("A song it does not have.", "no end"),
     ],
 )

@@ -60,6 +60,9 @@ _CLAIMS = frozenset(
 """Words that count, order or exclude. What they say of one plan is false of the next, but in the sentences that the
 shipped model was trained on, which were written to be true of every plan that has their slots."""
 _ORDER = frozenset("last latest newest recent recently lately".split())
+"""Those of them that of cited items are true where "the last {total}" is meant alone."""
+_PLURAL = frozenset("are were have come".split())
+"""What only some labels can stand before: puzzles are, horror is."""
 _POINTS = frozenset("that those these them they one both such".split())
 _GOES_ON = frozenset("and so but or which then because is are was were".split())
 """Words that point to the sentence before, anywhere in a sentence and where it begins."""
@@ -162,7 +165,9 @@ def refers(sentence: Sequence[str]) -> bool:
 
 
 def _claims(sentence: Sequence[str]) -> bool:
-    """Whether a sentence, in tokens, counts or orders otherwise than the shipped model does."""
+    """Whether a sentence, in tokens, counts, orders or speaks of many otherwise than the shipped model does."""
+    if any(one in _LABELS and other in _PLURAL for one, other in pairwise(sentence)):
+        return True  # "puzzles are": of the next label it would be wrong
     cites = not {*slots.CITED}.isdisjoint(sentence)
     for *before, word, after in phrases_of([sentence]):
         if word in _CLAIMS and (*before, word, after) not in known_phrases():
